@@ -1,0 +1,253 @@
+"""Answers from clauses: quoted and cited, or an honest `Unanswered`."""
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from assistant.amounts import chinese_number
+from assistant.dates import stated_dates
+from assistant.folding import fold
+from assistant.types.answers import Answer, Citation, Passage, ScoredPassage, Unanswered
+from assistant.types.understanding import Act
+from assistant.types.value import IntentId
+from assistant.words import content
+
+MAX_OPENING = 120
+"""Chinese characters of an answer before its details; a Latin character counts as a third of one."""
+NEAREST = 3
+# Weights of what speaks for a section, chosen on the retrieval queries with the predicted intents.
+INTENT, HEADING, TEXT = 0.5, 0.3, 0.1
+STEPS = 0.15
+"""What a section with steps gains where the customer wants the thing done rather than explained."""
+ENOUGH_BESIDE_INTENT, ENOUGH_ALONE = 0.25, 0.6
+"""Share of the question's content words that makes a passage evidence: of the predicted intent, and of another."""
+
+_SENTENCE = re.compile(r".+?(?:[。！？!?](?:[”」』）)\"']*)|(?<=[A-Za-z0-9)%])\.(?=\s|$)|$)", re.DOTALL)
+_STEPS = re.compile(r"^\s*1[.、)]", re.MULTILINE)
+_MARKS = re.compile(r"\*\*|__|`")
+_LIST_OR_TABLE = re.compile(r"\s*(?:\||[-*+] |[0-9]+[.)、] ?)")
+
+
+def compose(
+    question: str,
+    intent: IntentId,
+    act: Act | None,
+    passages: Sequence[ScoredPassage],
+    *,
+    on_other_days: Sequence[ScoredPassage] = (),
+) -> Answer | Unanswered:
+    """The opening of the section that answers best, word for word, with the rest of it as details.
+
+    A section of the predicted intent answers where it stands first in the list or shares some content words with the
+    question; one of another intent only where it stands first and shares most. Cosines decide nothing: unrelated
+    texts are close to each other in this encoder. `on_other_days` are passages found for another day: where only one
+    of those answers, the clause exists but is not in force.
+    """
+    best = _best(question, intent, act, passages)
+    if best is not None:
+        return _extract(best)
+    if (elsewhen := _best(question, intent, act, on_other_days)) is not None:
+        return Unanswered(reason="not_in_force", nearest=(elsewhen.document_id,))
+    nearest = tuple(dict.fromkeys(one.passage.document_id for one in passages[:NEAREST]))
+    return Unanswered(reason="no_passage", nearest=nearest)
+
+
+def _best(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Passage | None:
+    words = content(question)
+
+    def fit(place: int) -> float:
+        passage = passages[place].passage
+        heading = _share(words, passage.section)
+        steps = STEPS if act == "do" and _STEPS.search(passage.text) else 0.0
+        of_intent = INTENT if intent in passage.intents else 0.0
+        return of_intent + HEADING * heading + TEXT * _overlap(words, passage) + steps + 1 / (2 + place)
+
+    if not passages:
+        return None
+    place = max(range(len(passages)), key=fit)
+    passage = passages[place].passage
+    shared = _overlap(words, passage)
+    if intent not in passage.intents:
+        return passage if place == 0 and shared >= ENOUGH_ALONE else None
+    # Words of two languages cannot agree: there the list and the intent speak alone.
+    other_language = question.isascii() != (passage.language == "en")
+    return passage if place == 0 or other_language or shared >= ENOUGH_BESIDE_INTENT else None
+
+
+def _overlap(words: frozenset[str], passage: Passage) -> float:
+    return _share(words, f"{passage.title} {passage.section} {passage.text}")
+
+
+def _share(words: frozenset[str], text: str) -> float:
+    return len(words & content(text)) / len(words) if words else 0.0
+
+
+def _extract(passage: Passage) -> Answer:
+    """Emphasis marks are dropped; every other character of text, details and quote is the clause's."""
+    body = _MARKS.sub("", passage.text).strip()
+    first, _, rest = body.partition("\n")
+    if _LIST_OR_TABLE.match(first):
+        opening, quote, details = _announced(passage), first, body
+    else:
+        opening = quote = _opening(first)
+        details = f"{first[len(opening) :].strip()}\n{rest.strip()}".strip()
+    citation = Citation(
+        document_id=passage.document_id,
+        version=passage.version,
+        title=passage.title,
+        section=passage.section,
+        quote=quote,
+        effective_from=passage.effective_from,
+        effective_to=passage.effective_to,
+    )
+    return Answer(text=opening, details=details, citations=(citation,))
+
+
+def _announced(passage: Passage) -> str:
+    """What is said of a section that opens with a list or a table."""
+    if passage.language == "en":
+        return f"{passage.section}: see below."
+    return f"关于「{passage.section}」，规定如下。"
+
+
+def _opening(paragraph: str) -> str:
+    """Whole sentences from the start, as many as fit; the first one always, for half a rule can be a wrong one."""
+    taken = ""
+    for match in _SENTENCE.finditer(paragraph):
+        if taken and reading_length(taken + match[0]) > MAX_OPENING:
+            break
+        taken += match[0]
+    return taken.strip() or paragraph.strip()
+
+
+def reading_length(text: str) -> int:
+    """Length in Chinese characters; three Latin characters count as one."""
+    latin = sum(char.isascii() for char in text)
+    return len(text) - latin + latin // 3
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+_UNITS = {
+    "%": "%", "个百分点": "%点", "‰": "‰", "元": "元", "块": "元", "yuan": "元", "cny": "元", "rmb": "元",
+    "个工作日": "工作日", "工作日": "工作日", "working day": "工作日", "business day": "工作日",
+    "天": "天", "日": "天", "day": "天", "个月": "月", "month": "月", "年": "年", "year": "年",
+    "周": "周", "week": "周",
+    "个小时": "小时", "小时": "小时", "hour": "小时", "分钟": "分钟", "minute": "分钟", "点": "点",
+    "期": "期", "instalment": "期", "installment": "期", "period": "期", "次": "次", "time": "次", "倍": "倍",
+    "笔": "笔", "张": "张", "岁": "岁", "号": "号", "条": "条", "种": "种", "分": "分",
+}  # fmt: skip
+_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=lambda unit: -len(unit)))
+_SCALE = {"百": 100, "千": 1_000, "万": 10_000, "亿": 100_000_000}
+_QUANTITY = re.compile(
+    rf"(?P<sign>[¥￥]|CNY|RMB)?\s?(?P<digits>[0-9]+(?:,[0-9]{{3}})*(?:\.[0-9]+)?)(?P<scale>[百千万亿])?\s?(?P<unit>{_UNIT})?",
+    re.IGNORECASE,
+)
+_SPELT = re.compile(rf"(?P<percent>百分之)?(?P<spelt>[零〇一二两三四五六七八九十百千万]+)(?P<unit>{_UNIT})?")
+_CLOCK = re.compile(r"(?<![0-9])([01]?[0-9]|2[0-4])[:：]([0-5][0-9])")
+_RULE = re.compile(
+    r"《[^》]{2,40}》|[一-龥]{0,14}?[一-龥]{2}(?:法典|条例|管理办法|保护法|监督法|洗钱法)|第[零一二三四五六七八九十百千0-9]+条"
+)
+_CLAUSE = re.compile(r"(?:[^。！？!?；;\n.]|\.(?!\s|$))+")
+_LISTED = re.compile(r"\s?(?:[、,/~—–-]|至|到|和|或|to|or|and)\s?", re.IGNORECASE)
+_MODALITIES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"不可以|不能|不得|不可(?!能)|不允许|禁止|无法|must not|may not|can ?not|can't",
+        r"免费|免息|免收|零费用|不(?:另)?(?:收|扣)(?:取)?[^。，,；;]{0,8}(?:费|息)|无需付费|不用付费|"
+        r"free of charge|for free|\bis free\b|no (?:fee|charge|interest)",
+        r"(?<!不)可以|(?<!不)允许|\bcan\b(?! ?not)|\bmay\b(?! not)",
+        r"必须|务必|应当|\bmust\b(?! not)|have to|required",
+        r"(?<!不)保证|承诺|(?<!不)(?<!不是)一定(?!要|期|的|数)|肯定|百分之?百|\bguarantee[sd]?\b|definitely",
+    )
+)
+"""What is forbidden, free, allowed, required, promised."""
+_NOT_SPELT = ("", "分", "点", "号")
+"""十分, 两点 and the like are words; a numeral without a unit is part of one."""
+_SAME_MATTER = 0.34
+"""Share of the content words of the shorter clause that two of the same matter have in common."""
+
+
+def claim_check(draft: str, passages: Sequence[str]) -> tuple[str, ...]:
+    """What a draft states and no passage supports: figures, dates, times, named rules, and clauses of modality.
+
+    A figure is its value with its unit, however written: 三天 is 3 days, 百分之二十四 is 24%. A modality (可以, 不可以,
+    必须, 免费, 保证; may, must, free) counts as supported where a sentence of the same matter has the same one.
+    """
+    ground = [fold(text) for text in passages]
+    text = fold(draft)
+    unsupported = [
+        *_unsupported_figures(text, " \n".join(ground)),
+        *(rule for rule in _rules(text) if not any(_is_named(rule, one.replace(" ", "")) for one in ground)),
+        *_unsupported_modalities(text, ground),
+    ]
+    return tuple(dict.fromkeys(unsupported))
+
+
+def _unsupported_figures(draft: str, ground: str) -> Iterator[str]:
+    known = {figure for _, figure in _figures(ground)}
+    values = {value for value, _ in known}
+    for written, (value, unit) in _figures(draft):
+        if (value, unit) not in known and (unit or value not in values):
+            yield written
+
+
+def _figures(text: str) -> Iterator[tuple[str, tuple[Decimal | str, str]]]:
+    """(as written, (value, unit)) of every figure, date and time of day."""
+    rest = list(text)
+
+    def take(start: int, end: int) -> str:
+        written = text[start:end]
+        rest[start:end] = " " * (end - start)
+        return written.strip()
+
+    for day in stated_dates(text):
+        written = take(day.start, day.end)
+        yield written, (f"{day.month}-{day.day}", "date")
+        if day.year is not None:
+            yield written, (f"{day.year}-{day.month}-{day.day}", "date")
+    for match in _CLOCK.finditer("".join(rest)):
+        yield take(*match.span()), (f"{int(match[1])}:{match[2]}", "clock")
+    unit, begin = "", 0
+    # From the right, for a list or range such as 3、6、9、12期 names its unit once, at the end.
+    for match in reversed(list(_QUANTITY.finditer("".join(rest)))):
+        value = Decimal(match["digits"].replace(",", "")) * _SCALE.get(match["scale"] or "", 1)
+        own = "元" if match["sign"] else _UNITS.get((match["unit"] or "").lower(), "")
+        unit = own or (unit if _LISTED.fullmatch(text, match.end(), begin) else "")
+        begin = match.start()
+        yield take(*match.span()), (value.normalize(), unit)
+    for match in _SPELT.finditer("".join(rest)):
+        number = chinese_number(match["spelt"])
+        unit = "%" if match["percent"] else _UNITS.get(match["unit"] or "", "")
+        # 一 is an article more often than a number.
+        if number is not None and unit not in _NOT_SPELT and (number > 1 or match["percent"]):
+            yield match[0], (Decimal(number).normalize(), unit)
+
+
+def _rules(text: str) -> Iterator[str]:
+    for match in _RULE.finditer(text.replace(" ", "")):
+        yield match[0]
+
+
+def _is_named(rule: str, text: str) -> bool:
+    if rule.startswith(("《", "第")):
+        return rule.strip("《》") in text
+    # Without marks the words before a name run into it: its end must stand in the text.
+    return any(rule[start:] in text for start in range(max(1, len(rule) - 4)))
+
+
+def _unsupported_modalities(draft: str, ground: Sequence[str]) -> Iterator[str]:
+    sentences = [sentence for text in ground for sentence in _CLAUSE.findall(text)]
+    for clause in _CLAUSE.findall(draft):
+        for pattern in _MODALITIES:
+            if pattern.search(clause) and not any(
+                pattern.search(sentence) and _same_matter(pattern.sub(" ", clause), pattern.sub(" ", sentence))
+                for sentence in sentences
+            ):
+                yield clause.strip()
+
+
+def _same_matter(one: str, other: str) -> bool:
+    said, known = content(one), content(other)
+    smaller = min(len(said), len(known))
+    return not smaller or len(said & known) / smaller >= _SAME_MATTER

@@ -1,0 +1,251 @@
+"""The composition root: from settings to a running application. The only module that knows stations and adapters."""
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from assistant import compliance, escalation, risk
+from assistant.accounts import Accounts
+from assistant.adapters.banking import SandboxBank
+from assistant.adapters.bm25 import PolicyWords
+from assistant.adapters.chroma import ChromaVectors
+from assistant.adapters.encoders import OnnxEncoder, encoder_folder
+from assistant.adapters.keys import load_keys
+from assistant.adapters.migrations import migrate
+from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
+from assistant.adapters.senders import SandboxSender
+from assistant.adapters.sql import SqlStore
+from assistant.assistant import Assistant, Stations
+from assistant.carry_out import CarryOut
+from assistant.catalogue import load as load_catalogue
+from assistant.desk import Desk
+from assistant.errors import AssistantError
+from assistant.glossary import load_glossary
+from assistant.heads import Heads
+from assistant.institution import Institution, load_institution
+from assistant.intents import IntentClassifier
+from assistant.lanes import Lanes
+from assistant.ports import ChatModel, Clock, CoreBanking, Encoder, Retriever, Store
+from assistant.prompts import load_prompts
+from assistant.rewriting import Rewriter
+from assistant.rules import versions as rule_versions
+from assistant.sessions import Sessions
+from assistant.settings import Settings
+from assistant.signals import Signals
+from assistant.switchboard import Switchboard
+from assistant.taxonomy import load_taxonomy
+from assistant.teller import Teller
+from assistant.types.events import Versions
+from assistant.types.value import Locale
+from assistant.verification import Verification
+from assistant.words import load_synonyms
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Application:
+    """Everything an interface needs; nothing else is shared between requests."""
+
+    settings: Settings
+    clock: Clock
+    assistant: Assistant
+    sessions: Sessions
+    verification: Verification
+    desk: Desk
+    signals: Signals
+    retriever: Retriever
+    institution: Institution
+    cookie_secret: str
+    checks: dict[str, Callable[[], str]]
+    close: Callable[[], None]
+
+    def readiness(self) -> dict[str, str]:
+        """Each part with `ok`, or what is missing and the remedy."""
+        found: dict[str, str] = {}
+        for part, check in self.checks.items():
+            try:
+                found[part] = check()
+            except AssistantError as error:
+                found[part] = str(error)
+        return found
+
+
+def compose(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    bank: CoreBanking | None = None,
+    store: Store | None = None,
+    retriever: Retriever | None = None,
+    encoder: Encoder | None = None,
+    chat_model: ChatModel | None = None,
+) -> Application:
+    """The application these settings describe; a part passed in takes the place of the configured one.
+
+    Raises ConfigurationError naming what is missing and the command that makes it.
+    """
+    quiet_libraries()
+    clock = clock or SystemClock()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    institution = load_institution(settings.knowledge_dir / "institution.yaml")
+    keys = load_keys(settings.keys_dir)
+    signals, lanes = Signals(), Lanes()
+    own_store: SqlStore | None = None
+    if store is None:
+        url = database_url(settings)
+        migrate(url)
+        store = own_store = SqlStore(url, keys.vault, signals.notify)
+    own_bank: SandboxBank | None = None
+    if bank is None:
+        bank = own_bank = SandboxBank(settings.data_dir / "bank.sqlite", clock, institution)
+    encoder = encoder or open_encoder(settings)
+    retriever = retriever or open_retriever(settings, encoder)
+    stations = _stations(settings, store, bank, encoder, retriever, institution, chat_model)
+    assistant = Assistant(store, clock, lanes, stations)
+    life = timedelta(hours=settings.session_hours)
+    sessions = Sessions(store, clock, stations.catalogue, lanes, life)
+    sender = SandboxSender(store, clock)
+    verification = Verification(
+        store, bank, sender, assistant, clock, lanes, institution.verification, keys.vault, life
+    )
+    accounts = Accounts(store, clock, timedelta(hours=settings.agent_session_hours))
+    desk = Desk(store, bank, clock, lanes, stations.taxonomy, stations.compliance_rules, accounts)
+
+    def close() -> None:
+        for part in (own_store, own_bank):
+            if part is not None:
+                part.close()
+
+    return Application(
+        settings=settings,
+        clock=clock,
+        assistant=assistant,
+        sessions=sessions,
+        verification=verification,
+        desk=desk,
+        signals=signals,
+        retriever=retriever,
+        institution=institution,
+        cookie_secret=keys.cookie,
+        checks=_checks(store, encoder, retriever),
+        close=close,
+    )
+
+
+def _stations(
+    settings: Settings,
+    store: Store,
+    bank: CoreBanking,
+    encoder: Encoder,
+    retriever: Retriever,
+    institution: Institution,
+    chat_model: ChatModel | None,
+) -> Stations:
+    glossary = load_glossary(settings.knowledge_dir / "glossary.yaml")
+    taxonomy = load_taxonomy()
+    catalogue = load_catalogue().bound(_names(institution))
+    risk_rules, compliance_rules, case_rules = risk.load_rules(), compliance.load_rules(), escalation.load_rules()
+    prompts = load_prompts(settings.prompts_dir)
+    chat_model = chat_model or _chat_model(settings)
+    rewriter = Rewriter(chat_model, prompts) if chat_model else None
+    teller = Teller(store, bank, institution, _new_id)
+    switchboard = Switchboard(store, taxonomy, institution, case_rules, _new_id)
+    heads = Heads.load(settings.weights_dir)
+    rules = rule_versions(risk_rules, compliance_rules, case_rules)
+    model = f"{encoder.version} {heads.version}" + (f" {chat_model.version}" if chat_model else "")
+
+    def versions() -> Versions:
+        return Versions(
+            model=model,
+            prompts=f"{prompts.version} {catalogue.version}",
+            policy=retriever.version,
+            rules=rules,
+            taxonomy=str(taxonomy.version),
+        )
+
+    return Stations(
+        classifier=IntentClassifier(encoder, glossary, heads, taxonomy),
+        glossary=glossary,
+        taxonomy=taxonomy,
+        catalogue=catalogue,
+        risk_rules=risk_rules,
+        compliance_rules=compliance_rules,
+        carry_out=CarryOut(retriever, rewriter, taxonomy, institution, teller, switchboard),
+        teller=teller,
+        patience=case_rules.unknowns_in_a_row,
+        versions=versions,
+    )
+
+
+def quiet_libraries() -> None:
+    """Nothing goes out to a network unless configured: set before the libraries that would are imported."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("LANGSMITH_TRACING", "false")
+
+
+def database_url(settings: Settings) -> str:
+    """The configured database, or SQLite in the data directory."""
+    return settings.database_url or f"sqlite:///{settings.data_dir / 'assistant.sqlite'}"
+
+
+def open_encoder(settings: Settings) -> OnnxEncoder:
+    """The converted encoder. Raises ConfigurationError where set-up has not made it."""
+    return OnnxEncoder(encoder_folder(settings.data_dir, settings.encoder), threads=settings.encoder_threads)
+
+
+def open_retriever(settings: Settings, encoder: Encoder) -> HybridRetriever:
+    """The policy index, published or not."""
+    vectors = ChromaVectors(settings.data_dir / "chroma", settings.chroma_url)
+    words = PolicyWords(load_synonyms(settings.knowledge_dir / "glossary.yaml"))
+    return HybridRetriever(vectors, encoder, words)
+
+
+def _chat_model(settings: Settings) -> ChatModel | None:
+    if settings.chat_model is None:
+        return None
+    from assistant.adapters.chat_models import open_chat_model
+
+    return open_chat_model(settings)
+
+
+def _names(institution: Institution) -> dict[Locale, dict[str, str]]:
+    locales: tuple[Locale, ...] = ("zh-CN", "en")
+    return {
+        locale: {
+            "institution": institution.short_name.of(locale),
+            "institution_full": institution.name.of(locale),
+            "app": institution.app.of(locale),
+            "hotline": institution.hotline,
+        }
+        for locale in locales
+    }
+
+
+def _checks(store: Store, encoder: Encoder, retriever: Retriever) -> dict[str, Callable[[], str]]:
+    def database() -> str:
+        store.ping()
+        return "ok"
+
+    def model() -> str:
+        encoder.encode(["ready"], "query")
+        return "ok"
+
+    def index() -> str:
+        return "ok" if retriever.version != UNPUBLISHED else "no policies are published: run `assistant setup`"
+
+    return {"database": database, "encoder": model, "policies": index}
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(10)}"

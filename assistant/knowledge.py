@@ -1,0 +1,343 @@
+"""Policy documents, and the dated, versioned passages made of them."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from assistant.errors import ConfigurationError
+from assistant.types.answers import Audience, Passage
+from assistant.types.understanding import Product
+from assistant.types.value import DocumentId, IntentId, Locale, Value
+
+LONGEST_PASSAGE = 480
+"""Encoder tokens after which a section is split: it reads 512, and the heading stands before the text."""
+LONGEST_OPENING = 120
+"""Chinese characters of a section's first sentence: it is what a customer reads before anything unfolds."""
+ENGLISH = "-en"
+"""What the id of an English translation ends in; the rest is the id of its original."""
+_HEADING = re.compile(r"^## +(.+?)\s*$", re.MULTILINE)
+_SENTENCES = ["\n\n", "\n", "。", "；", ". ", "; ", "，", ", "]
+
+
+class PolicyDocument(Value):
+    """One version of one policy as its file states it."""
+
+    file: str = Field(description="Path below the policies folder, for messages.")
+    id: DocumentId
+    version: str
+    title: str
+    products: tuple[Product, ...] = Field((), description="Empty: all products.")
+    audience: Audience = "customer"
+    language: Locale = "zh-CN"
+    effective_from: date
+    effective_to: date | None = Field(None, description="Inclusive; None: until further notice.")
+    owner: str = ""
+    intents: tuple[IntentId, ...] = ()
+    sources: tuple[str, ...] = ()
+    sample: bool = Field(False, description="The institution's own values are made up.")
+    body: str
+
+    @field_validator("effective_from", "effective_to", mode="before")
+    @classmethod
+    def _is_a_day(cls, value: object) -> object:
+        # Pydantic would take "2026" for seconds since 1970.
+        if isinstance(value, str):
+            return date.fromisoformat(value)
+        return value
+
+    @field_validator("id", "version", "title")
+    @classmethod
+    def _is_written(cls, value: str) -> str:
+        if not value.strip() or any(mark in value for mark in "@#\n"):
+            raise ValueError("must not be empty or contain @ or #")
+        return value.strip()
+
+    @field_validator("owner", mode="before")
+    @classmethod
+    def _none_is_nobody(cls, value: object) -> object:
+        return "" if value is None else value
+
+
+class Finding(Value):
+    """Something wrong with the policy base, and where."""
+
+    file: str
+    key: str
+    message: str
+    severity: str = Field("error", pattern="^(error|warning)$")
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: {self.message}"
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML whose numbers and dates stay as written, so that version 1.10 is not read as 1.1."""
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] in {"null", "bool", "merge"}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_policies(folder: Path) -> tuple[tuple[PolicyDocument, ...], tuple[Finding, ...]]:
+    """Every `*.md` below a folder; a broken file is reported by name and the rest is read."""
+    documents: list[PolicyDocument] = []
+    findings: list[Finding] = []
+    for path in sorted(folder.rglob("*.md")):
+        try:
+            documents.append(_read(path, str(path.relative_to(folder))))
+        except _BrokenFileError as broken:
+            findings.extend(broken.findings)
+    return tuple(documents), tuple(findings)
+
+
+def load_policies(folder: Path) -> tuple[PolicyDocument, ...]:
+    """Every document below a folder. Raises ConfigurationError naming each broken file and key."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"no policies folder at {folder}: set ASSISTANT_KNOWLEDGE_DIR")
+    documents, findings = read_policies(folder)
+    if findings:
+        raise ConfigurationError("policies cannot be read: " + "; ".join(map(str, findings)))
+    return documents
+
+
+class _BrokenFileError(Exception):
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__(*findings)
+        self.findings = findings
+
+
+def _read(path: Path, file: str) -> PolicyDocument:
+    import frontmatter
+
+    try:
+        metadata, body = frontmatter.parse(path.read_text(encoding="utf-8-sig"), handler=_front_matter())
+    except UnicodeDecodeError as error:
+        raise _BrokenFileError(Finding(file=file, key="encoding", message=f"not UTF-8: {error}")) from error
+    except yaml.YAMLError as error:
+        message = " ".join(str(error).split())
+        raise _BrokenFileError(Finding(file=file, key="front matter", message=message)) from error
+    if not metadata:
+        raise _BrokenFileError(Finding(file=file, key="front matter", message="missing: the file must begin with ---"))
+    try:
+        return PolicyDocument(file=file, body=body, **{key: value for key, value in metadata.items() if key != "file"})
+    except ValidationError as error:
+        raise _BrokenFileError(
+            *(
+                Finding(file=file, key=".".join(map(str, detail["loc"])) or "front matter", message=detail["msg"])
+                for detail in error.errors()
+            )
+        ) from error
+    except TypeError as error:
+        # A key that is not a string, or one that is called `body`.
+        raise _BrokenFileError(Finding(file=file, key="front matter", message=str(error))) from error
+
+
+def _front_matter() -> Any:
+    from frontmatter.default_handlers import YAMLHandler
+
+    class PlainHandler(YAMLHandler):
+        def load(self, fm: str, **kwargs: object) -> Any:  # noqa: ARG002
+            read = yaml.load(fm, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader with fewer types)
+            return read if isinstance(read, dict) else {}
+
+    return PlainHandler()
+
+
+# --- passages ---------------------------------------------------------------------------------------------------------
+
+
+def passages_of(documents: Sequence[PolicyDocument]) -> tuple[Passage, ...]:
+    """The passages of all documents, in their order; `passage_id` is `id@version#n`, n from 1 in each document."""
+    return tuple(passage for document in documents for passage in _passages(document))
+
+
+def _passages(document: PolicyDocument) -> Iterator[Passage]:
+    pieces = ((section, piece) for section, text in sections(document) for piece in _pieces(text))
+    for number, (section, text) in enumerate(pieces, 1):
+        yield Passage(
+            passage_id=f"{document.id}@{document.version}#{number}",
+            document_id=document.id,
+            version=document.version,
+            title=document.title,
+            section=section,
+            text=text,
+            products=document.products,
+            audience=document.audience,
+            language=document.language,
+            effective_from=document.effective_from,
+            effective_to=document.effective_to,
+            owner=document.owner,
+            intents=document.intents,
+            sources=document.sources,
+        )
+
+
+def sections(document: PolicyDocument) -> tuple[tuple[str, str], ...]:
+    """(heading, text) of each `## ` section with text in it.
+
+    What stands before the first one introduces the document and answers nothing; a body without headings is one section
+    under the title.
+    """
+    # Of LangChain's two splitters by heading this one keeps indentation and blank lines, so that a quote is word for
+    # word and nested lists stay nested. It cuts out rules and code blocks as chunks of their own: joined again here.
+    from langchain_text_splitters import ExperimentalMarkdownSyntaxTextSplitter
+
+    splitter = ExperimentalMarkdownSyntaxTextSplitter([("#", "title"), ("##", "section")])
+    found: list[tuple[str | None, str]] = []
+    for chunk in splitter.split_text(document.body):
+        section = chunk.metadata.get("section")
+        if found and found[-1][0] == section:
+            found[-1] = (section, found[-1][1] + chunk.page_content)
+        else:
+            found.append((section, chunk.page_content))
+    divided = any(section is not None for section, _ in found)
+    return tuple(
+        (section or document.title, text.strip())
+        for section, text in found
+        if text.strip() and (section is not None or not divided)
+    )
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The section itself, or where it is too long its blocks packed anew; a table is never cut."""
+    if _length(text) <= LONGEST_PASSAGE:
+        yield text
+        return
+    packed = ""
+    for block in _blocks(text):
+        if packed and _length(packed) + _length(block) > LONGEST_PASSAGE:
+            yield packed
+            packed = ""
+        packed = f"{packed}\n\n{block}" if packed else block
+    if packed:
+        yield packed
+
+
+def _blocks(text: str) -> Iterator[str]:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    splitter = RecursiveCharacterTextSplitter(
+        separators=_SENTENCES,
+        keep_separator="end",
+        chunk_size=LONGEST_PASSAGE,
+        chunk_overlap=0,
+        length_function=_length,
+    )
+    for block in re.split(r"\n{2,}", text):
+        if _length(block) <= LONGEST_PASSAGE or is_table(block):
+            yield block
+        else:
+            yield from splitter.split_text(block)
+
+
+def _length(text: str) -> int:
+    """About how many tokens: one a Chinese character or mark, one for three Latin ones."""
+    latin = sum(char.isascii() for char in text)
+    return len(text) - latin + (latin + 2) // 3
+
+
+def is_table(block: str) -> bool:
+    """Whether a block of Markdown is a table: every line begins with a bar."""
+    lines = [line for line in block.splitlines() if line.strip()]
+    return len(lines) > 1 and all(line.lstrip().startswith("|") for line in lines)
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------
+
+
+def check(
+    documents: Sequence[PolicyDocument], routes: Mapping[IntentId, str | None], today: date
+) -> tuple[Finding, ...]:
+    """What is wrong with the policy base; `routes` maps each intent of the taxonomy to its route."""
+    return (
+        *(finding for document in documents for finding in _check_document(document, frozenset(routes))),
+        *_check_versions(documents, today),
+        *_check_coverage(documents, routes, today),
+    )
+
+
+def _check_document(document: PolicyDocument, intents: Set[IntentId]) -> Iterator[Finding]:
+    def finding(key: str, message: str, severity: str = "error") -> Finding:
+        return Finding(file=document.file, key=key, message=message, severity=severity)
+
+    if not document.owner.strip():
+        yield finding("owner", "missing")
+    if document.effective_to is not None and document.effective_to < document.effective_from:
+        yield finding("effective_to", f"{document.effective_to} lies before effective_from {document.effective_from}")
+    for intent in document.intents:
+        if intent not in intents:
+            yield finding("intents", f"{intent} is not in the taxonomy")
+    headings = list(_HEADING.finditer(document.body))
+    if not headings:
+        yield finding("body", "has no `## ` section")
+    for heading, following in itertools.zip_longest(headings, headings[1:]):
+        text = document.body[heading.end() : following.start() if following else None].strip()
+        if not text:
+            yield finding(f"## {heading[1]}", "empty section")
+        elif _length(re.split(r"(?<=[。！？])|(?<=\.)\s|\n", text, maxsplit=1)[0]) > LONGEST_OPENING:
+            yield finding(f"## {heading[1]}", f"opens with a sentence over {LONGEST_OPENING} characters", "warning")
+
+
+def _check_versions(documents: Sequence[PolicyDocument], today: date) -> Iterator[Finding]:
+    by_id: dict[str, list[PolicyDocument]] = {}
+    for document in documents:
+        by_id.setdefault(document.id, []).append(document)
+    for versions in by_id.values():
+        seen: dict[str, str] = {}
+        for document in versions:
+            if document.version in seen:
+                message = f"{document.id}@{document.version} stands in {seen[document.version]} too"
+                yield Finding(file=document.file, key="version", message=message)
+            seen.setdefault(document.version, document.file)
+        yield from _check_validity(sorted(versions, key=lambda document: document.effective_from), today)
+        if (original := versions[0].id.removesuffix(ENGLISH)) != versions[0].id:
+            written = {document.version for document in by_id.get(DocumentId(original), ())}
+            for document in versions:
+                if document.version not in written:
+                    message = f"translates {original}@{document.version}, which does not exist"
+                    yield Finding(file=document.file, key="version", message=message)
+
+
+def _check_validity(versions: Sequence[PolicyDocument], today: date) -> Iterator[Finding]:
+    """Versions of one id, earliest first: neither two at once nor none between two."""
+    for earlier, later in itertools.pairwise(versions):
+        if earlier.effective_to is None or earlier.effective_to >= later.effective_from:
+            message = (
+                f"{earlier.id}@{earlier.version} runs until {earlier.effective_to or 'further notice'}, "
+                f"{later.id}@{later.version} ({later.file}) from {later.effective_from}: both are in force"
+            )
+            yield Finding(file=earlier.file, key="effective_to", message=message)
+        elif (later.effective_from - earlier.effective_to).days > 1:
+            message = f"nothing in force between {earlier.effective_to} and {later.effective_from} ({later.file})"
+            yield Finding(file=earlier.file, key="effective_to", message=message)
+    last = versions[-1]
+    if last.effective_to is not None and last.effective_to < today:
+        message = f"{last.id} ended on {last.effective_to} and has no successor"
+        yield Finding(file=last.file, key="effective_to", message=message, severity="warning")
+
+
+def _check_coverage(
+    documents: Sequence[PolicyDocument], routes: Mapping[IntentId, str | None], today: date
+) -> Iterator[Finding]:
+    """Each intent that is answered from policy needs a customer document in force, in Chinese."""
+    covered = {
+        intent
+        for document in documents
+        if document.audience == "customer" and document.language == "zh-CN"
+        if document.effective_from <= today and (document.effective_to is None or today <= document.effective_to)
+        for intent in document.intents
+    }
+    for intent, route in routes.items():
+        if route == "answer" and intent not in covered:
+            yield Finding(file="(no file)", key="intents", message=f"no customer document in force for {intent}")

@@ -1,0 +1,100 @@
+"""What `make setup` runs: encoder, database, policy index, and a first login. What is there already stays."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from assistant.accounts import Accounts
+from assistant.adapters.encoders import encoder_folder, read_meta
+from assistant.adapters.keys import load_keys
+from assistant.adapters.migrations import migrate
+from assistant.adapters.retrieval import HybridRetriever
+from assistant.adapters.sql import SqlStore
+from assistant.audit import Checkpoint, Verdict, checkpoint, checkpoints, verify
+from assistant.compose import SystemClock, database_url, open_encoder, open_retriever
+from assistant.errors import ConfigurationError
+from assistant.knowledge import load_policies, passages_of
+from assistant.settings import Settings
+from assistant.types.value import AgentName
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FIRST_AGENT = AgentName("agent")
+
+
+def set_up(settings: Settings, console: "Console") -> None:
+    """Make what serving needs; says on `console` what was made. Raises ConfigurationError."""
+    from assistant.training.conversion import ensure_encoder  # torch is needed only where nothing is converted yet
+
+    ensure_encoder(settings, console)
+    migrate(database_url(settings))
+    before, after = publish(settings)
+    console.print(f"policy index {after}" + (" (unchanged)" if before == after else ""))
+    if (password := create_first_agent(settings)) is not None:
+        console.print(
+            f"first agent login (shown this once): name {FIRST_AGENT}  password {password}",
+            markup=False,
+            soft_wrap=True,
+        )
+    console.print("ready: `make run` or `assistant serve`", markup=False)
+
+
+def require_set_up(settings: Settings) -> None:
+    """Raises ConfigurationError, naming the remedy, where the encoder has not been converted."""
+    if read_meta(encoder_folder(settings.data_dir, settings.encoder)) is None:
+        raise ConfigurationError(f"set-up has not been run for {settings.data_dir}: run `make setup`")
+
+
+def open_index(settings: Settings) -> HybridRetriever:
+    """The policy index alone. Raises ConfigurationError where set-up has not been run."""
+    require_set_up(settings)
+    return open_retriever(settings, open_encoder(settings))
+
+
+def publish(settings: Settings) -> tuple[str, str]:
+    """Index the policies as they stand; the versions before and after, the same where nothing has changed."""
+    retriever = open_index(settings)
+    before = retriever.version
+    return before, retriever.publish(passages_of(load_policies(settings.knowledge_dir / "policies")))
+
+
+def create_first_agent(settings: Settings) -> str | None:
+    """A supervisor with a random password, which is returned; None where there are agents already."""
+    with open_accounts(settings) as accounts:
+        if accounts.agents():
+            return None
+        password = secrets.token_urlsafe(12)
+        accounts.create_agent(FIRST_AGENT, "客服 Agent", "supervisor", password)
+        return password
+
+
+@contextmanager
+def open_accounts(settings: Settings) -> Iterator[Accounts]:
+    """The agents' logins, without the rest of the application."""
+    with closing(_open_store(settings)) as store:
+        yield Accounts(store, SystemClock(), timedelta(hours=settings.agent_session_hours))
+
+
+def verify_audit(settings: Settings) -> Verdict:
+    """Walk the whole record against its checkpoints."""
+    keys = load_keys(settings.keys_dir)
+    with closing(_open_store(settings)) as store, store.audit_trail() as (rows, heads):
+        return verify(rows, heads, checkpoints(keys.checkpoints_dir), keys.checkpoint.public_key())
+
+
+def seal_audit(settings: Settings) -> Checkpoint | None:
+    """Sign the record as it stands; None before the first event."""
+    keys = load_keys(settings.keys_dir)
+    with closing(_open_store(settings)) as store:
+        head = store.last_head()
+        return None if head is None else checkpoint(head, SystemClock().now(), keys.checkpoint, keys.checkpoints_dir)
+
+
+def _open_store(settings: Settings) -> SqlStore:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = database_url(settings)
+    migrate(url)
+    return SqlStore(url, load_keys(settings.keys_dir).vault, lambda _: None)

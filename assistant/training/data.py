@@ -1,0 +1,72 @@
+"""The labelled utterances the understanding models are trained on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assistant.errors import InvalidInput
+from assistant.taxonomy import Taxonomy
+from assistant.types.understanding import Act
+from assistant.types.value import IntentId
+
+
+class Utterance(BaseModel):
+    """One line of a data file; keys not listed here are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: Annotated[str, Field(min_length=1)]
+    intent: IntentId
+    act: Act | None = None
+    lang: str = "zh"
+    author: str = ""
+
+
+def load_utterances(path: Path, taxonomy: Taxonomy) -> tuple[Utterance, ...]:
+    """Read a JSONL file. Raises InvalidInput with file and line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
+    utterances = tuple(
+        _parse(line, f"{path}:{number}", taxonomy) for number, line in enumerate(lines, start=1) if line.strip()
+    )
+    if missing := [name for name in taxonomy.ids if name not in {utterance.intent for utterance in utterances}]:
+        raise InvalidInput(f"{path} has no utterance of: {', '.join(missing)}")
+    return utterances
+
+
+def _parse(line: str, where: str, taxonomy: Taxonomy) -> Utterance:
+    try:
+        utterance = Utterance.model_validate(json.loads(line))
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise InvalidInput(f"{where}: {error}") from error
+    if utterance.intent not in taxonomy:
+        raise InvalidInput(f"{where}: unknown intent {utterance.intent!r}; intents.yaml lists {len(taxonomy.ids)}")
+    # Small talk and the fallbacks have no act, whatever an author wrote.
+    return utterance if taxonomy[utterance.intent].has_act else utterance.model_copy(update={"act": None})
+
+
+def sha256_of(path: Path) -> str:
+    """Content hash of a data file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def stratified_folds(labels: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each row: every label spread evenly, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    names = np.asarray(labels)
+    assigned = np.empty(len(names), np.int64)
+    start = 0
+    for name in np.unique(names):
+        rows = random.permutation(np.flatnonzero(names == name))
+        # Labels take turns at who gets the odd row, so that folds stay equal in size.
+        assigned[rows] = (np.arange(len(rows)) + start) % folds
+        start += len(rows)
+    return assigned

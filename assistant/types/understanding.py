@@ -1,0 +1,65 @@
+"""What the assistant understood of one message."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from assistant.types.value import Fen, IntentId, Value
+
+Act = Literal["ask", "status", "do", "report"]
+Abstention = Literal["low_confidence", "ambiguous", "out_of_scope", "unclear"]
+Language = Literal["zh", "en"]
+RiskKind = Literal["scam_victim", "account_takeover", "proxy_complaint", "self_harm", "abuse"]
+RiskLevel = Literal["warn", "high"]
+Product = Literal["pay_later", "cash_loan", "merchant_loan"]
+
+
+class Alternative(Value):
+    """One candidate intent with its calibrated probability."""
+
+    id: IntentId
+    confidence: float = Field(ge=0, le=1)
+
+
+class Prediction(Value):
+    """The likeliest of the taxonomy's labels; `abstained` is what the product acts on."""
+
+    intent: IntentId
+    act: Act | None
+    confidence: float = Field(ge=0, le=1, description="Calibrated probability of `intent`.")
+    secondary: IntentId | None = None
+    abstained: Abstention | None = None
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class Slots(Value):
+    """What the message names. Absent is None; nothing is guessed."""
+
+    amount_fen: Fen | None = None
+    date: dt.date | None = None
+    term_months: int | None = None
+    product: Product | None = None
+    brand: str | None = Field(None, description="Another company's product as the customer wrote it.")
+    loan: str | None = Field(None, description="How the customer points at a loan: id, ordinal, size, purpose.")
+    phone: str | None = Field(None, description="The vault placeholder, never the number.")
+    part: Literal["full", "part"] | None = Field(None, description="Whole or part of a debt.")
+
+
+class RiskSignal(Value):
+    """One sign of danger, with the words it rests on."""
+
+    kind: RiskKind
+    level: RiskLevel
+    evidence: str = Field(description="The span of the (masked) message.")
+    rule: str = Field(description="Id of the rule that fired.")
+
+
+class Understanding(Value):
+    """Everything the plan may rest on, read from one masked message."""
+
+    text: str
+    language: Language
+    prediction: Prediction
+    slots: Slots = Slots()
+    risks: tuple[RiskSignal, ...] = ()

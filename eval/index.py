@@ -1,0 +1,33 @@
+"""The policy index as the repository's documents give it today, built apart from the one that serves."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from assistant.adapters.bm25 import PolicyWords
+from assistant.adapters.chroma import ChromaVectors
+from assistant.adapters.encoders import OnnxEncoder
+from assistant.adapters.retrieval import HybridRetriever
+from assistant.knowledge import load_policies, passages_of
+from assistant.ports import Encoder
+from assistant.settings import Settings
+from assistant.training.conversion import ensure_encoder
+from assistant.words import load_synonyms
+
+
+def shared_encoder(settings: Settings) -> OnnxEncoder:
+    """The encoder that serves, converted where that has not been done yet."""
+    return OnnxEncoder(ensure_encoder(settings), threads=settings.encoder_threads)
+
+
+@contextmanager
+def policy_index(settings: Settings, encoder: Encoder) -> Iterator[HybridRetriever]:
+    """A retriever over a fresh index in a folder of its own."""
+    glossary = settings.knowledge_dir / "glossary.yaml"
+    words = PolicyWords(load_synonyms(glossary))
+    passages = passages_of(load_policies(settings.knowledge_dir / "policies"))
+    with tempfile.TemporaryDirectory(prefix="policies-", ignore_cleanup_errors=True) as folder:
+        retriever = HybridRetriever(ChromaVectors(Path(folder)), encoder, words)
+        retriever.publish(passages)
+        yield retriever

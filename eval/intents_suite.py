@@ -1,0 +1,97 @@
+"""The intent suite: the shipped classifier on labelled messages."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.adapters.encoders import OnnxEncoder
+from assistant.errors import InvalidInput
+from assistant.glossary import load_glossary
+from assistant.heads import Heads
+from assistant.intents import IntentClassifier
+from assistant.settings import Settings
+from assistant.taxonomy import Taxonomy, load_taxonomy
+from assistant.training.conversion import ensure_encoder
+from assistant.types.understanding import Prediction
+from eval.cases import DataSource, IntentCase, load
+from eval.metrics import OUT_OF_SCOPE, IntentTable, intent_intervals, intent_metrics, per_label
+from eval.report import Report, confusion_plot, reliability_plot
+
+
+class Classifier(Protocol):
+    """What is scored."""
+
+    version: str
+
+    def predict(self, text: str) -> Prediction: ...
+    def probabilities(self, text: str) -> NDArray[np.float32]: ...
+
+
+def evaluate_intents(settings: Settings, data: Path | None) -> Report:
+    """Score the classifier the product runs. Raises InvalidInput."""
+    if data is None:
+        raise InvalidInput(
+            "the intents suite needs --data FILE: the utterances of the repository are its training data"
+        )
+    cases, source = load(data, IntentCase)
+    taxonomy = load_taxonomy()
+    encoder = OnnxEncoder(ensure_encoder(settings), threads=settings.encoder_threads)
+    glossary = load_glossary(settings.knowledge_dir / "glossary.yaml")
+    classifier = IntentClassifier(encoder, glossary, Heads.load(settings.weights_dir), taxonomy)
+    return score(classifier, taxonomy, cases, source, {"encoder": encoder.version})
+
+
+def score(
+    classifier: Classifier,
+    taxonomy: Taxonomy,
+    cases: Sequence[IntentCase],
+    source: DataSource,
+    versions: dict[str, str],
+) -> Report:
+    """The report of one classifier on some rows. Raises InvalidInput for a label that the taxonomy lacks."""
+    _check_labels(taxonomy, cases, source)
+    predictions, latencies = [], []
+    for case in cases:
+        begin = time.perf_counter()
+        predictions.append(classifier.predict(case.text))
+        latencies.append((time.perf_counter() - begin) * 1000)
+    place = taxonomy.ids.index(taxonomy[OUT_OF_SCOPE].id)
+    oos = [float(classifier.probabilities(case.text)[place]) for case in cases]
+    human = frozenset(str(intent) for intent in taxonomy.ids if taxonomy[intent].route == "human")
+    table = IntentTable.of([case.row for case in cases], predictions, oos, human)
+    return Report(
+        suite="intents",
+        data=source,
+        versions={"heads": classifier.version, "taxonomy": str(taxonomy.version), **versions},
+        metrics={**intent_metrics(table), "latency_ms_p50": float(np.median(latencies))},
+        intervals=intent_intervals(table),
+        per_label=per_label(table),
+        rows=[
+            {**source.label(case.text), "gold": case.row.gold, "predicted": said.intent, "act": said.act}
+            | {"confidence": round(said.confidence, 4), "abstained": said.abstained}
+            for case, said in zip(cases, predictions, strict=True)
+        ],
+        plots=_plots(table),
+    )
+
+
+def _check_labels(taxonomy: Taxonomy, cases: Sequence[IntentCase], source: DataSource) -> None:
+    for number, case in enumerate(cases, 1):
+        labels = {label for label in (case.row.gold, *case.accept) if label is not None}
+        if unknown := sorted(label for label in labels if label not in taxonomy):
+            raise InvalidInput(f"{source.name} row {number}: the taxonomy has no intent {unknown[0]}")
+
+
+def _plots(table: IntentTable) -> dict[str, bytes]:
+    scored = table.scored
+    if not scored.any():
+        return {}
+    gold, predicted = table.gold[scored].tolist(), table.predicted[scored].tolist()
+    return {
+        "Confusion matrix": confusion_plot(gold, predicted),
+        "Reliability": reliability_plot(table.confidence[scored], table.strict[scored]),
+    }

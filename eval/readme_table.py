@@ -1,0 +1,141 @@
+"""The README's table of measured figures, from the committed reports: `python -m eval.readme_table` rewrites it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assistant.errors import ConfigurationError
+from assistant.settings import ROOT
+
+README = ROOT / "README.md"
+REPORTS = ROOT / "eval" / "reports"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+class Shown(NamedTuple):
+    """One figure of a report: its key, its words, and how it is written (`share`, `score`, `count`, `ms`)."""
+
+    key: str
+    words: str
+    form: str
+
+
+SUITES: Mapping[str, tuple[str, tuple[Shown, ...]]] = {
+    "intents-afqmc-study": (
+        "Intents, real customer messages",
+        (
+            Shown("accuracy_strict", "accuracy, strict (messages the annotators agree on)", "share"),
+            Shown("accuracy_clear", "accuracy, strict, messages that are clear by themselves", "share"),
+            Shown("accuracy_lenient", "accuracy, any defensible label", "share"),
+            Shown("recall_at_3", "right label among the first three", "share"),
+            Shown("macro_f1", "macro F1", "score"),
+            Shown("ece", "expected calibration error (less is better)", "score"),
+            Shown("coverage_at_95", "share that can be acted on at 95 % accuracy", "share"),
+            Shown("human_route_recall", "recall of what belongs to a person", "share"),
+        ),
+    ),
+    "retrieval": (
+        "Retrieval, our own queries",
+        (
+            Shown("recall_at_1", "right document first", "share"),
+            Shown("recall_at_5", "right document among the first five", "share"),
+            Shown("mrr", "mean reciprocal rank", "score"),
+            Shown("section_recall_at_1", "right section first", "share"),
+            Shown("latency_ms_p50", "search, median", "ms"),
+        ),
+    ),
+    "dialogues": (
+        "Dialogues, written by the makers",
+        (
+            Shown("pass_1", "passed whole: outcome, words and the bank's end state", "share"),
+            Shown("outcome_accuracy", "right outcome", "share"),
+            Shown("escalation_recall", "handed over where it was due", "share"),
+            Shown("escalation_precision", "hand-overs that were due", "share"),
+            Shown("wrong_actions", "dialogues with a wrong action at the bank", "count"),
+        ),
+    ),
+    "slots": ("Slots, a regression set", (Shown("exact_match", "every slot of the message right", "share"),)),
+}
+BENCH: tuple[Shown, ...] = (
+    Shown("turns_per_second", "turns a second", "plain"),
+    Shown("latency_ms_p50", "turn over HTTP, median", "ms"),
+    Shown("latency_ms_p95", "turn over HTTP, 95th percentile", "ms"),
+    Shown("rss_mb", "server memory, MB", "plain"),
+    Shown("errors", "failed calls", "count"),
+    Shown("lost", "replies not kept", "count"),
+)
+
+
+def table(reports: Path = REPORTS) -> str:
+    """The Markdown table of every report that is there. Raises ConfigurationError for a broken one."""
+    lines = ["| what | figure | value | 95 % interval | rows |", "|---|---|---|---|---|"]
+    for name, (title, wanted) in SUITES.items():
+        if (report := read(name, reports)) is not None:
+            lines += _rows(name, title, wanted, report)
+    if (report := read("bench", reports)) is not None:
+        lines += _bench_rows(report)
+    return "\n".join(lines)
+
+
+def read(name: str, reports: Path = REPORTS) -> dict[str, Any] | None:
+    """A committed report; None where there is none. Raises ConfigurationError."""
+    path = reports / name / "report.json"
+    if not path.is_file():
+        return None
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}; run the suite again") from error
+    return report
+
+
+def rewritten(text: str, figures: str) -> str:
+    """The text with the figures between the markers. Raises ConfigurationError where a marker is missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigurationError(f"the README needs {BEGIN} and {END}, in this order")
+    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
+
+
+def _rows(name: str, title: str, wanted: tuple[Shown, ...], report: Mapping[str, Any]) -> Iterator[str]:
+    rows = report["data"]["rows"]
+    intervals = report.get("intervals", {})
+    link = f"[{title}](eval/reports/{name}/report.md)"
+    for one in wanted:
+        value = report["metrics"].get(one.key)
+        if value is None:
+            continue
+        pair = intervals.get(one.key)
+        between = " – ".join(_written(bound, one.form) for bound in pair) if pair else ""
+        yield f"| {link} | {one.words} | {_written(value, one.form)} | {between} | {rows} |"
+
+
+def _bench_rows(report: Mapping[str, Any]) -> Iterator[str]:
+    metrics = report["metrics"]
+    levels = sorted({int(key.partition("@")[2]) for key in metrics})
+    for level in levels:
+        link = f"[Load, {level} at once](eval/reports/bench/report.md)"
+        turns = metrics[f"turns@{level}"]
+        for one in BENCH:
+            value = metrics.get(f"{one.key}@{level}")
+            if value is not None:
+                yield f"| {link} | {one.words} | {_written(value, one.form)} |  | {turns} |"
+
+
+def _written(value: float, form: str) -> str:
+    match form:
+        case "share":
+            return f"{value * 100:.1f} %"
+        case "count":
+            return f"{value:.0f}"
+        case "ms":
+            return f"{value:.1f} ms"
+        case "score":
+            return f"{value:.3f}"
+    return f"{value:g}"
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text(encoding="utf-8"), table()), encoding="utf-8")
