@@ -49,6 +49,41 @@ QUESTIONS = (
     "谢谢你",
 )
 """Plain questions in both languages, two that must be asked back, and two courtesies."""
+OPENINGS = {
+    "zh": (
+        "",
+        "请问",
+        "你好，",
+        "想问一下，",
+        "麻烦问下，",
+        "在吗，",
+        "帮我看看，",
+        "我想知道",
+        "客服，",
+        "问个事，",
+        "打扰了，",
+    ),
+    "en": ("", "Hi, ", "Hello, ", "Excuse me, ", "Quick question: ", "One thing: ", "Please tell me: "),
+}
+CLOSINGS = {
+    "zh": (
+        "",
+        "呢",
+        "，谢谢",
+        "，急",
+        "，我的意思是这次",
+        "，多谢了",
+        "，着急",
+        "，等你回复",
+        "！",
+        "，在线等",
+        "，麻烦了",
+        "，辛苦",
+        "，嗯",
+    ),
+    "en": ("", " Thanks.", " Please.", " Thank you!", " I am waiting.", " It is urgent."),
+}
+"""Said around a question, so that hardly a message is sent twice and no cache of messages flatters the figures."""
 BILL = "我这个月账单要还多少"
 _TURNS_A_VISIT = 10
 _START_SECONDS = 120.0
@@ -208,7 +243,8 @@ async def _visit(client: httpx.AsyncClient, tally: Tally, number: int, length: i
     if with_bill:
         chosen[len(chosen) // 2] = BILL
     kept = set()
-    for place, text in enumerate(chosen):
+    for place, asked in enumerate(chosen):
+        text = _worded(asked, number * _TURNS_A_VISIT + place)
         begin = time.perf_counter()
         answer = await client.post(
             f"/sessions/{session}/messages",
@@ -223,12 +259,19 @@ async def _visit(client: httpx.AsyncClient, tally: Tally, number: int, length: i
         tally.latencies_ms.append(elapsed)
         tally.outcomes[reply["outcome"]] = tally.outcomes.get(reply["outcome"], 0) + 1
         kept.add(reply["message_id"])
-        if with_bill and text == BILL and reply["outcome"] == "awaiting_verification":
+        if with_bill and asked == BILL and reply["outcome"] == "awaiting_verification":
             token, shown = await _prove(client, session, token, f"1380000{number // 3 % _PHONES + 1:04d}")
             kept.add(shown)
     stored = await client.get(f"/sessions/{session}/messages", headers={"Authorization": f"Bearer {token}"})
     stored.raise_for_status()
     tally.lost += len(kept - {event["message_id"] for event in stored.json()["messages"]})
+
+
+def _worded(question: str, turn: int) -> str:
+    """The question as this turn's customer puts it."""
+    language = "en" if question.isascii() else "zh"
+    openings, closings = OPENINGS[language], CLOSINGS[language]
+    return f"{openings[turn % len(openings)]}{question}{closings[turn % len(closings)]}"
 
 
 async def _prove(client: httpx.AsyncClient, session: str, token: str, phone: str) -> tuple[str, str]:

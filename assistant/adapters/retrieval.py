@@ -22,7 +22,8 @@ RECIPE = "1"
 """Version of what is embedded and how it is tokenised; a new one means a new index."""
 UNPUBLISHED = "unpublished"
 _REMEDY = "run `assistant knowledge index`"
-_FIRST_FETCH = 48
+_FIRST_FETCH = 192
+"""Enough for both languages in one search of a base of this size; a neighbour more costs almost nothing."""
 _GROUP = 10
 """Passages of a language below which its distance to the other is not measured."""
 _FOREVER = date.max.toordinal()
