@@ -153,12 +153,17 @@ class CarryOut:
 
     def _composed(self, step: AnswerFromPolicy, scene: Scene) -> Answer | Unanswered:
         day, locale = local_date(scene.now), scene.session.locale
-        try:
-            asked = f"{step.context} {step.question}" if step.context else step.question
+
+        def found(asked: str) -> Answer | Unanswered:
             passages = self._retriever.search(asked, on=day, product=step.product, language=locale, limit=12)
+            return compose(step.question, step.intent, step.act, passages)
+
+        try:
+            composed = found(f"{step.context} {step.question}" if step.context else step.question)
+            # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
+            return found(step.question) if step.context and isinstance(composed, Unanswered) else composed
         except RetrieverUnavailable:
             return Unanswered(reason="retriever_down")
-        return compose(step.question, step.intent, step.act, passages)
 
     def _rewritten(self, found: Answer, step: AnswerFromPolicy, scene: Scene) -> tuple[Answer, tuple[EventBody, ...]]:
         """The chat model's wording where one is configured and every claim in it is supported."""
