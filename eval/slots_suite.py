@@ -19,8 +19,8 @@ Extract = Callable[[str, date], Slots]
 
 
 def evaluate_slots(settings: Settings, data: Path | None) -> Report:
-    """Score the slot reader. Raises InvalidInput."""
-    cases, source = load(data or DATA / "slots.jsonl", SlotCase)
+    """Score the slot reader, on the blind exam or another file. Raises InvalidInput."""
+    cases, source = load(data or DATA / "slots_exam.jsonl", SlotCase)
     glossary = load_glossary(settings.knowledge_dir / "glossary.yaml")
     return score(lambda text, on: extract(text, on, glossary), cases, source)
 
