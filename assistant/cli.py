@@ -236,14 +236,18 @@ def knowledge_search(
 
 @app.command()
 def train(
-    quick: Annotated[bool, Option("--quick", help="Two folds in place of five.")] = False,
+    quick: Annotated[bool, Option("--quick", help="Few rows, and the encoder left as it is: two minutes.")] = False,
     data: Annotated[Path | None, Option(help="Utterances (JSONL) in place of the repository's.")] = None,
+    calibration: Annotated[
+        Path | None, Option(help="Rows (JSONL) to calibrate on; without it a part is held out.")
+    ] = None,
     out: Out = None,
 ) -> None:
-    """Train the understanding heads; writes weights and a model card."""
+    """Train the understanding models; writes weights and a model card. A run that was stopped goes on."""
     from assistant.training.trainer import train as fit
 
-    for name, value in fit(_settings(), quick=quick, data=data, out=out, console=_console()).metrics.items():
+    meta = fit(_settings(), quick=quick, data=data, calibration=calibration, out=out, console=_console())
+    for name, value in meta.metrics.items():
         typer.echo(f"{name} {value}")
 
 
@@ -254,11 +258,15 @@ def evaluate(
     out: Out = None,
     baseline: Annotated[Path | None, Option(help="Folder of an earlier report to compare with.")] = None,
     fail_under: Annotated[list[str] | None, Option(metavar="KEY=VALUE", help="Exit 1 below this figure.")] = None,
+    benchmark: Annotated[str | None, Option(help="banking77 or clinc150: train anew on its split, in --data.")] = None,
+    shots: Annotated[int | None, Option(min=1, help="Rows of each label the benchmark learns from.")] = None,
+    seeds: Annotated[int, Option(min=1, help="Trainings of the benchmark.")] = 5,
 ) -> None:
     """Score the assistant on a suite; prints a table and, with --out, writes a report."""
-    from eval.suites import run
+    from eval.suites import Benchmark, run
 
-    raise typer.Exit(run(suite, _settings(), data, out, baseline, tuple(fail_under or ())))
+    trained = Benchmark(benchmark, shots, seeds) if benchmark else None
+    raise typer.Exit(run(suite, _settings(), data, out, baseline, tuple(fail_under or ()), trained))
 
 
 @app.command()

@@ -86,10 +86,13 @@ def compose(
     bank: CoreBanking | None = None,
     store: Store | None = None,
     retriever: Retriever | None = None,
-    encoder: Encoder | None = None,
+    message_encoder: Encoder | None = None,
     chat_model: ChatModel | None = None,
 ) -> Application:
     """The application these settings describe; a part passed in takes the place of the configured one.
+
+    Messages are read with the encoder as it was tuned for that, policies found with the encoder as it came: tuning for
+    the one costs the other.
 
     Raises ConfigurationError naming what is missing and the command that makes it.
     """
@@ -107,9 +110,11 @@ def compose(
     own_bank: SandboxBank | None = None
     if bank is None:
         bank = own_bank = SandboxBank(settings.data_dir / "bank.sqlite", clock, institution)
-    encoder = encoder or open_encoder(settings)
-    retriever = retriever or open_retriever(settings, encoder)
-    stations = _stations(settings, store, bank, encoder, retriever, institution, chat_model)
+    heads = Heads.load(settings.weights_dir)
+    message_encoder = message_encoder or open_encoder(settings, heads.meta.deltas)
+    retriever = retriever or open_retriever(settings, open_encoder(settings) if heads.meta.deltas else message_encoder)
+    classifier = open_classifier(settings, message_encoder, heads)
+    stations = _stations(settings, store, bank, classifier, retriever, institution, chat_model)
     assistant = Assistant(store, clock, lanes, stations)
     life = timedelta(hours=settings.session_hours)
     sessions = Sessions(store, clock, stations.catalogue, lanes, life)
@@ -136,7 +141,7 @@ def compose(
         retriever=retriever,
         institution=institution,
         cookie_secret=keys.cookie,
-        checks=_checks(store, encoder, retriever),
+        checks=_checks(store, message_encoder, retriever),
         close=close,
     )
 
@@ -145,12 +150,11 @@ def _stations(
     settings: Settings,
     store: Store,
     bank: CoreBanking,
-    encoder: Encoder,
+    classifier: IntentClassifier,
     retriever: Retriever,
     institution: Institution,
     chat_model: ChatModel | None,
 ) -> Stations:
-    glossary = load_glossary(settings.knowledge_dir / "glossary.yaml")
     taxonomy = load_taxonomy()
     catalogue = load_catalogue().bound(_names(institution))
     risk_rules, compliance_rules, case_rules = risk.load_rules(), compliance.load_rules(), escalation.load_rules()
@@ -159,9 +163,8 @@ def _stations(
     rewriter = Rewriter(chat_model, prompts) if chat_model else None
     teller = Teller(store, bank, institution, _new_id)
     switchboard = Switchboard(store, taxonomy, institution, case_rules, _new_id)
-    heads = Heads.load(settings.weights_dir)
     rules = rule_versions(risk_rules, compliance_rules, case_rules)
-    model = f"{encoder.version} {heads.version}" + (f" {chat_model.version}" if chat_model else "")
+    model = f"{classifier.encoder_version} {classifier.version}" + (f" {chat_model.version}" if chat_model else "")
 
     def versions() -> Versions:
         return Versions(
@@ -173,8 +176,8 @@ def _stations(
         )
 
     return Stations(
-        classifier=IntentClassifier(encoder, glossary, heads, taxonomy),
-        glossary=glossary,
+        classifier=classifier,
+        glossary=load_glossary(settings.knowledge_dir / "glossary.yaml"),
         taxonomy=taxonomy,
         catalogue=catalogue,
         risk_rules=risk_rules,
@@ -199,9 +202,15 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{settings.data_dir / 'assistant.sqlite'}"
 
 
-def open_encoder(settings: Settings) -> OnnxEncoder:
-    """The converted encoder. Raises ConfigurationError where set-up has not made it."""
-    return OnnxEncoder(encoder_folder(settings.data_dir, settings.encoder), threads=settings.encoder_threads)
+def open_encoder(settings: Settings, tuning: str | None = None) -> OnnxEncoder:
+    """The converted encoder, or the one tuned by changes of this digest. Raises ConfigurationError before set-up."""
+    folder = encoder_folder(settings.data_dir, settings.encoder, tuning)
+    return OnnxEncoder(folder, threads=settings.encoder_threads)
+
+
+def open_classifier(settings: Settings, encoder: Encoder, heads: Heads) -> IntentClassifier:
+    """What reads messages. Raises ConfigurationError where the parts do not fit each other."""
+    return IntentClassifier(encoder, load_glossary(settings.knowledge_dir / "glossary.yaml"), heads, load_taxonomy())
 
 
 def open_retriever(settings: Settings, encoder: Encoder) -> HybridRetriever:

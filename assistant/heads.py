@@ -8,7 +8,7 @@ held-out predictions.
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +27,7 @@ META_FILE = "heads.json"
 _MOST_CHARACTERS = 1000
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 Indices = NDArray[np.int64]
 
 
@@ -42,6 +43,7 @@ class HeadsMeta(Value):
     """What trained heads are bound to, and how they are read."""
 
     encoder_version: str
+    deltas: str | None = Field(description="Digest of the changes that tune the encoder; none where it stays as it is.")
     dimension: int
     taxonomy_version: int
     intents: tuple[str, ...]
@@ -55,13 +57,13 @@ class HeadsMeta(Value):
     glossary_sha256: str
     seed: int
     quick: bool
-    metrics: Mapping[str, float] = Field(description="Out-of-fold figures of the training run.")
+    metrics: Mapping[str, float] = Field(description="Figures on rows that were not learnt from.")
 
 
 class Heads:
     """Trained weights: arrays by name, and their metadata."""
 
-    def __init__(self, meta: HeadsMeta, arrays: Mapping[str, Floats], version: str) -> None:
+    def __init__(self, meta: HeadsMeta, arrays: Mapping[str, Floats | Halves], version: str) -> None:
         self.meta = meta
         self.version = version
         self._arrays = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
@@ -93,6 +95,16 @@ class Heads:
         """Probabilities of the intents from letters alone; not calibrated."""
         return np.exp(log_softmax(self._by_letters("intent", buckets)))
 
+    def votes(self, head: str, vectors: Floats, buckets: Sequence[Indices]) -> tuple[Floats, Floats]:
+        """What each view says of many texts before calibration: two arrays of log-probabilities, (rows, classes)."""
+        letters = np.stack([self._by_letters(head, row) for row in buckets])
+        return log_softmax(self._by_meaning(head, vectors)), log_softmax(letters)
+
+    def _by_meaning(self, head: str, vectors: Floats) -> Floats:
+        arrays = self._arrays
+        standard = (vectors - arrays["mean"]) / arrays["scale"]
+        return np.asarray(standard @ arrays[f"{head}.vector.weight"].T + arrays[f"{head}.vector.bias"], np.float32)
+
     def _by_letters(self, head: str, buckets: Indices) -> Floats:
         weights: Floats = self._arrays[f"{head}.ngram.weight"][:, buckets]
         return weights @ tfidf(self._arrays["idf"], buckets) + self._arrays[f"{head}.ngram.bias"]
@@ -100,13 +112,13 @@ class Heads:
     def _mix(
         self, head: str, vector: Floats, buckets: Indices, temperature: float, affinity: Floats | None = None
     ) -> Floats:
-        arrays, weight = self._arrays, self.meta.ngram_weight
-        standard = (vector - arrays["mean"]) / arrays["scale"]
-        by_meaning = arrays[f"{head}.vector.weight"] @ standard + arrays[f"{head}.vector.bias"]
-        by_letters = self._by_letters(head, buckets)
-        mixed: Floats = (1 - weight) * log_softmax(by_meaning) + weight * log_softmax(by_letters)
+        weight = self.meta.ngram_weight
+        by_meaning, by_letters = self._by_meaning(head, vector), self._by_letters(head, buckets)
+        mixed: Floats = np.asarray(
+            (1 - weight) * log_softmax(by_meaning) + weight * log_softmax(by_letters), np.float32
+        )
         if affinity is not None:
-            mixed = mixed + affinity
+            mixed += affinity
         return np.exp(log_softmax(mixed / np.float32(temperature)))
 
     def _check_shapes(self, folder: Path) -> None:

@@ -34,6 +34,7 @@ class IntentClassifier:
         """Raises ConfigurationError where the heads were trained for another encoder or taxonomy."""
         _check_fit(encoder, heads, taxonomy)
         self.version = heads.version
+        self.encoder_version = encoder.version
         self._encoder = encoder
         self._glossary = glossary
         self._heads = heads

@@ -52,6 +52,8 @@ ASSENT = frozenset(
 DISSENT = frozenset({"取消", "不", "不了", "不要", "不办了", "算了", "先不办", "no", "cancel", "not now"})
 FOLLOW_UPS = ("那", "那么", "what about", "and ", "how about")
 EARLY_REPAY = IntentId("early_repay")
+REPAYING = (EARLY_REPAY, IntentId("repay_how"))
+"""Intents by which a customer with a repayment on the table names another sum or loan."""
 INTERRUPTING_RISKS: tuple[RiskKind, ...] = ("self_harm", "scam_victim", "account_takeover")
 
 
@@ -176,7 +178,7 @@ class _Said:
         """Another loan or amount is named for the proposal on the table; a new quote replaces it."""
         slots, prediction = self._heard.slots, self._heard.prediction
         named = slots.loan is not None or slots.part is not None or slots.amount_fen is not None
-        same_topic = prediction.intent == EARLY_REPAY and prediction.act != "ask"
+        same_topic = prediction.intent in REPAYING and prediction.act != "ask"
         return named and (same_topic or prediction.abstained is not None)
 
     def _pending_choice(self) -> Plan | None:

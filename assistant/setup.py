@@ -27,9 +27,17 @@ FIRST_AGENT = AgentName("agent")
 
 def set_up(settings: Settings, console: "Console") -> None:
     """Make what serving needs; says on `console` what was made. Raises ConfigurationError."""
-    from assistant.training.conversion import ensure_encoder  # torch is needed only where nothing is converted yet
+    # torch is needed only where nothing is converted yet
+    from assistant.training.conversion import ensure_encoder
+    from assistant.training.deltas import Deltas
 
-    ensure_encoder(settings, console)
+    folder = ensure_encoder(settings, console)
+    if (deltas := Deltas.load(settings.weights_dir)) is not None:
+        meta = read_meta(folder)
+        if meta is not None and meta.source != deltas.base:
+            console.print(f"the weights in {settings.weights_dir} tune another encoder: run `assistant train`")
+        else:
+            ensure_encoder(settings, console, deltas)
     migrate(database_url(settings))
     before, after = publish(settings)
     console.print(f"policy index {after}" + (" (unchanged)" if before == after else ""))

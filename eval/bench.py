@@ -315,6 +315,6 @@ def _versions(settings: Settings, url: str | None) -> dict[str, str]:
     """What served the load; of a server elsewhere we know nothing."""
     if url is not None:
         return {"server": "not ours"}
-    meta = read_meta(encoder_folder(settings.data_dir, settings.encoder))
     heads = Heads.load(settings.weights_dir)
+    meta = read_meta(encoder_folder(settings.data_dir, settings.encoder, heads.meta.deltas))
     return {"assistant": version("assistant"), "encoder": meta.version if meta else "none", "heads": heads.version}

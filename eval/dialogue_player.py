@@ -69,7 +69,7 @@ class Stage:
     """What all dialogues share: settings without state, and the parts that are dear to build."""
 
     settings: Settings
-    encoder: Encoder
+    message_encoder: Encoder
     retriever: Retriever
     bank_of: BankMaker = field(default=lambda bank: bank)
     """Puts something between the application and the ledger: a fault, in the tests of this suite."""
@@ -94,7 +94,7 @@ def _application(stage: Stage) -> Iterator[tuple[Application, ScriptClock, Sandb
             clock=clock,
             bank=stage.bank_of(bank),
             retriever=stage.retriever,
-            encoder=stage.encoder,
+            message_encoder=stage.message_encoder,
         )
         try:
             yield application, clock, bank

@@ -13,7 +13,7 @@ from assistant.settings import Settings
 from assistant.types.messages import Reply
 from eval.cases import DATA, DataSource, DialogueCase, load_dialogues, sha1
 from eval.dialogue_player import Played, Stage, play
-from eval.index import policy_index, shared_encoder
+from eval.index import message_encoder, policy_index, search_encoder
 from eval.report import Report
 from eval.slots_suite import bootstrap
 
@@ -39,8 +39,8 @@ class Verdict:
 def evaluate_dialogues(settings: Settings, data: Path | None) -> Report:
     """Play every dialogue of a file on the real application. Raises InvalidInput."""
     cases, source = load_dialogues(data or DATA / "dialogues.jsonl")
-    encoder = shared_encoder(settings)
-    with policy_index(settings, encoder) as retriever:
+    encoder = message_encoder(settings)
+    with policy_index(settings, search_encoder(settings)) as retriever:
         stage = Stage(settings, encoder, retriever)
         versions = {"encoder": encoder.version, "policy": retriever.version}
         return score(lambda case: play(stage, case), cases, source, versions)

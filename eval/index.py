@@ -1,4 +1,4 @@
-"""The policy index as the repository's documents give it today, built apart from the one that serves."""
+"""The models that serve, and the policy index as the repository's documents give it today."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,13 +12,18 @@ from assistant.adapters.retrieval import HybridRetriever
 from assistant.knowledge import load_policies, passages_of
 from assistant.ports import Encoder
 from assistant.settings import Settings
-from assistant.training.conversion import ensure_encoder
+from assistant.training.conversion import ensure_encoder, ensure_message_encoder
 from assistant.words import load_synonyms
 
 
-def shared_encoder(settings: Settings) -> OnnxEncoder:
-    """The encoder that serves, converted where that has not been done yet."""
+def search_encoder(settings: Settings) -> OnnxEncoder:
+    """The encoder that finds policies, converted where that has not been done yet."""
     return OnnxEncoder(ensure_encoder(settings), threads=settings.encoder_threads)
+
+
+def message_encoder(settings: Settings) -> OnnxEncoder:
+    """The encoder that reads messages, converted where that has not been done yet; it remembers none of them."""
+    return OnnxEncoder(ensure_message_encoder(settings), threads=settings.encoder_threads, remembered=0)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from assistant.adapters.retrieval import Fusion
 from assistant.calendar import local_date
 from assistant.settings import Settings
 from eval.cases import DATA, START, load
-from eval.index import policy_index, shared_encoder
+from eval.index import policy_index, search_encoder
 from eval.report import Report
 from eval.suites_retrieval import RetrievalRow, by_kind, compare, evaluate_retrieval
 
@@ -15,7 +15,7 @@ def report_retrieval(settings: Settings, data: Path | None) -> Report:
     """Search for every query as of a fixed day, on an index of today's documents. Raises InvalidInput."""
     rows, source = load(data or DATA / "retrieval.jsonl", RetrievalRow)
     day = local_date(START)
-    encoder = shared_encoder(settings)
+    encoder = search_encoder(settings)
     with policy_index(settings, encoder) as retriever:
         metrics, intervals, ranked = evaluate_retrieval(retriever, rows, day)
         halves = {"dense only": Fusion(lexical=0), "BM25 only": Fusion(dense=0)}

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import AssistantError, InvalidInput
@@ -37,8 +38,23 @@ def _dialogues(settings: Settings, data: Path | None) -> Report:
 
 # Each suite imports its parts when it runs, so that naming the suites costs nothing.
 SUITES: dict[str, Suite] = {"intents": _intents, "slots": _slots, "retrieval": _retrieval, "dialogues": _dialogues}
-BUNDLED = ("slots", "retrieval", "dialogues")
-"""What `all` runs: the suites whose data lie in the repository."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A public benchmark of the intents suite: its name, rows of each label to learn from (None: all), and seeds."""
+
+    name: str
+    shots: int | None
+    seeds: int
+
+
+def _benchmark(settings: Settings, suite: str, data: Path | None, benchmark: Benchmark) -> Report:
+    from eval.benchmarks import evaluate_benchmark
+
+    if suite != "intents" or data is None:
+        raise InvalidInput("--benchmark belongs to the intents suite and needs --data DIR with the benchmark's files")
+    return evaluate_benchmark(settings, benchmark.name, data, benchmark.shots, benchmark.seeds)
 
 
 def run(
@@ -48,6 +64,7 @@ def run(
     out: Path | None = None,
     baseline: Path | None = None,
     fail_under: Sequence[str] = (),
+    benchmark: Benchmark | None = None,
 ) -> int:
     """Run a suite, print its table, write its report into `out`; the exit status, with one line on stderr if not 0.
 
@@ -60,7 +77,7 @@ def run(
         many = len(names) > 1
         short: list[str] = []
         for name in names:
-            report = SUITES[name](settings, data)
+            report = SUITES[name](settings, data) if benchmark is None else _benchmark(settings, name, data, benchmark)
             # Several suites keep a folder each, below the one named.
             print_table(report, _before(baseline, name if many else ""))
             if out is not None:
@@ -86,7 +103,7 @@ def _names(suite: str, data: Path | None) -> tuple[str, ...]:
     if suite == "all":
         if data is not None:
             raise InvalidInput("--data belongs to one suite; `all` runs each on its own file")
-        return BUNDLED
+        return tuple(SUITES)
     if suite not in SUITES:
         raise InvalidInput(f"there is no such suite; choose from {', '.join(SUITES)}, all")
     return (suite,)

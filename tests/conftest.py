@@ -9,8 +9,9 @@ import pytest
 from assistant.compose import Application, compose, open_encoder, open_retriever, quiet_libraries
 from assistant.knowledge import load_policies, passages_of
 from assistant.settings import Settings
-from assistant.training.conversion import ensure_encoder
+from assistant.training.conversion import ensure_encoder, ensure_message_encoder
 from tests.doubles import FixedClock
+from tests.real_encoder import real_message_encoder
 from tests.store_material import NOW
 
 quiet_libraries()
@@ -19,7 +20,8 @@ Composer = Callable[..., Application]
 
 @pytest.fixture(scope="session")
 def encoder_models() -> Path:
-    """The converted encoder of the project's own data directory; made on first use."""
+    """The converted encoders of the project's own data directory; made on first use."""
+    ensure_message_encoder(Settings())
     return ensure_encoder(Settings()).parent
 
 
@@ -45,10 +47,12 @@ def settings(encoder_models: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def shared_parts(published: Path) -> dict[str, object]:
-    """The encoder and the retriever, opened once for all tests."""
+    """The encoder of messages and the retriever, opened once for all tests."""
     settings = Settings(data_dir=published, keys_dir=published / "keys")
-    encoder = open_encoder(settings)
-    return {"encoder": encoder, "retriever": open_retriever(settings, encoder)}
+    return {
+        "message_encoder": real_message_encoder(),
+        "retriever": open_retriever(settings, open_encoder(settings)),
+    }
 
 
 @pytest.fixture

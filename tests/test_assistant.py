@@ -202,13 +202,13 @@ def test_without_an_encoder_the_assistant_abstains_and_soon_calls_a_person(
     composed: Composer, clock: FixedClock, shared_parts: dict[str, Any]
 ) -> None:
     class Deaf:
-        version = shared_parts["encoder"].version
-        dimension = shared_parts["encoder"].dimension
+        version = shared_parts["message_encoder"].version
+        dimension = shared_parts["message_encoder"].dimension
 
         def encode(self, texts: Any, kind: Any) -> Any:
             raise EncoderUnavailable("down")
 
-    application = composed(encoder=Deaf(), clock=clock)
+    application = composed(message_encoder=Deaf(), clock=clock)
     session_id = opened(application)
     first = application.assistant.respond(session_id, "提前还款要手续费吗", "m1")
     assert first.intent is not None

@@ -12,7 +12,7 @@ CASES, _ = load_dialogues(DATA / "dialogues.jsonl")
 
 @pytest.fixture(scope="module")
 def stage(shared_parts: dict[str, object]) -> Stage:
-    return Stage(Settings(), shared_parts["encoder"], shared_parts["retriever"])  # type: ignore[arg-type]
+    return Stage(Settings(), shared_parts["message_encoder"], shared_parts["retriever"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

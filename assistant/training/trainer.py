@@ -1,8 +1,9 @@
-"""Trains the understanding heads on frozen encodings. Needs scikit-learn; serving does not."""
+"""Trains the understanding models: tunes the encoder, fits heads, calibrates. Serving needs nothing of this."""
 
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,44 +12,59 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from assistant.adapters.encoders import OnnxEncoder
 from assistant.glossary import load_glossary
-from assistant.heads import BUCKETS, META_FILE, WEIGHTS_FILE, Floats, HeadsMeta, Indices, log_softmax
+from assistant.heads import (
+    BUCKETS,
+    META_FILE,
+    WEIGHTS_FILE,
+    Floats,
+    Halves,
+    Heads,
+    HeadsMeta,
+    Indices,
+    Thresholds,
+    ngram_buckets,
+)
 from assistant.settings import Settings
 from assistant.taxonomy import FALLBACK, Taxonomy, load_taxonomy
-from assistant.training.calibration import choose_thresholds, fit_temperature, held_out_metrics
-from assistant.training.conversion import ensure_encoder
-from assistant.training.data import Utterance, load_utterances, sha256_of
-from assistant.training.fitting import (
-    NGRAM_WEIGHT,
-    Features,
-    FittedHead,
-    act_affinity,
-    fit_head,
-    held_out_folds,
-    held_out_log_probabilities,
-    ngram_features,
-)
+from assistant.training.calibration import Calibration, Votes, calibrate
+from assistant.training.conversion import ensure_encoder, open_source
+from assistant.training.data import Utterance, load_utterances, sha256_of, stratified_folds
+from assistant.training.deltas import DELTAS_FILE, Deltas
+from assistant.training.fitting import NGRAM_C, VECTOR_C, LinearHead, act_affinity, fit_linear, ngram_features
 from assistant.training.model_card import model_card
+from assistant.training.tuning import NO_ACT, Examples, Recipe, Start, Tuned, tune
 from assistant.types.understanding import Act
 
 SEED = 20261123
 CARD_FILE = "MODEL_CARD.md"
+QUICK_ROWS = 40
+"""Utterances an intent that a quick run learns from."""
 _CHUNK = 512
+_HELD_OUT = 10
+"""One row in so many is held out for calibration where no file of its own is given."""
 
-Array = NDArray[np.float32] | NDArray[np.float16]
+Array = Floats | Halves
 _ACTS: tuple[Act, ...] = get_args(Act)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One head's rows, their class indices and the number of classes."""
+class _Rows:
+    """Utterances as arrays: canonical texts, intent indices, act indices or NO_ACT."""
 
-    rows: Indices
-    labels: Indices
-    classes: int
+    utterances: Sequence[Utterance]
+    texts: list[str]
+    intents: Indices
+    acts: Indices
+
+    @property
+    def with_act(self) -> NDArray[np.bool_]:
+        """Which rows carry an act."""
+        some: NDArray[np.bool_] = self.acts != NO_ACT
+        return some
 
 
 def train(
@@ -56,73 +72,141 @@ def train(
     *,
     quick: bool = False,
     data: Path | None = None,
+    calibration: Path | None = None,
     out: Path | None = None,
     console: Console | None = None,
+    recipe: Recipe | None = None,
 ) -> HeadsMeta:
-    """Train, calibrate and write heads with their model card; the same data and seed give the same files.
+    """Train, calibrate and write the models with their card; the same data and seed give the same files.
 
-    `quick` holds out with two folds instead of five. Encodings are kept under `data_dir`, so that a run that was
+    `quick` leaves the encoder as it is and learns from few rows. `calibration` holds rows that are not learnt from; of
+    `data` without it a part is held out. Encodings and checkpoints are kept under `data_dir`, so that a run that was
     stopped goes on where it was. Raises InvalidInput for bad data, ConfigurationError without an encoder.
     """
-    taxonomy = load_taxonomy()
-    source = data or settings.knowledge_dir / "utterances" / "utterances.jsonl"
-    utterances = load_utterances(source, taxonomy)
+    taxonomy, recipe = load_taxonomy(), recipe or Recipe()
+    source, learnt, judged = _data(settings, taxonomy, data, calibration)
     glossary_path = settings.knowledge_dir / "glossary.yaml"
     glossary = load_glossary(glossary_path)
+    learn, judge = (
+        _Rows(
+            utterances=rows,
+            texts=[glossary.canonical(row.text) for row in rows],
+            intents=np.array([taxonomy.ids.index(row.intent) for row in rows], np.int64),
+            acts=np.array([_ACTS.index(row.act) if row.act else NO_ACT for row in rows], np.int64),
+        )
+        for rows in (_few(learnt) if quick else learnt, judged)
+    )
+    sizes = {"intent": len(taxonomy.ids), "act": len(_ACTS)}
+    folder = settings.data_dir / "training"
     encoder = OnnxEncoder(ensure_encoder(settings, console), workers=os.cpu_count() or 1)
-    texts = [glossary.canonical(utterance.text) for utterance in utterances]
-    tasks = {"intent": _intent_task(utterances, taxonomy), "act": _act_task(utterances)}
-    folds = 2 if quick else 5
     with _progress(console) as progress:
-        vectors = _encode(texts, encoder, settings.data_dir / "training", progress)
-        ngrams, idf = ngram_features(texts)
-        features = Features(vectors, ngrams, idf)
-        bar = progress.add_task("fitting heads", total=len(tasks) * (folds + 1))
-        held_out = {
-            name: held_out_log_probabilities(
-                features, task.rows, task.labels, task.classes, folds, SEED, lambda: progress.advance(bar)
-            )
-            for name, task in tasks.items()
-        }
-        heads = {}
-        for name, task in tasks.items():
-            heads[name] = fit_head(features, task.rows, task.labels, task.classes)
-            progress.advance(bar)
-    held_out["act"] += _held_out_affinity(tasks, held_out["intent"], folds)
-    meta = _describe(encoder, taxonomy, tasks, held_out, sha256_of(source), sha256_of(glossary_path), quick)
-    card = model_card(meta, taxonomy, utterances, encoder.meta, held_out["intent"], tasks["intent"].labels)
-    _write(out or settings.weights_dir, meta, _arrays(heads, idf, _affinity(tasks)), card)
+        start = _start(_encode(learn.texts, encoder, folder, progress), learn, sizes)
+        deltas: Deltas | None = None
+        heads = start.heads
+        if not quick:
+            tuned = _tuned(settings, learn, start, recipe, folder, progress)
+            deltas, heads = tuned.deltas, tuned.heads
+        letters, idf = _letter_heads(learn, sizes, progress)
+    if deltas is not None:
+        encoder = OnnxEncoder(ensure_encoder(settings, console, deltas), workers=os.cpu_count() or 1)
+    affinity = act_affinity(learn.intents[learn.with_act], learn.acts[learn.with_act], (sizes["intent"], sizes["act"]))
+    arrays = _arrays(start, heads, letters, idf, affinity)
+    meta = HeadsMeta(
+        encoder_version=encoder.version,
+        deltas=deltas.digest if deltas else None,
+        dimension=encoder.dimension,
+        taxonomy_version=taxonomy.version,
+        intents=taxonomy.ids,
+        acts=_ACTS,
+        buckets=BUCKETS,
+        data_sha256=sha256_of(source),
+        glossary_sha256=sha256_of(glossary_path),
+        seed=SEED,
+        quick=quick,
+        ngram_weight=0.0,
+        temperature=1.0,
+        act_temperature=1.0,
+        thresholds=Thresholds(low_confidence=0, margin=0, pair=1),
+        metrics={},
+    )
+    found = _calibrated(Heads(meta, arrays, ""), judge, encoder.encode(judge.texts, "query"), taxonomy, affinity)
+    meta = meta.model_copy(update=found.fields())
+    card = model_card(meta, taxonomy, learn.utterances, encoder.meta, recipe, found.probabilities, judge.intents)
+    _write(out or settings.weights_dir, meta, arrays, deltas, card)
     return meta
 
 
-def _intent_task(utterances: Sequence[Utterance], taxonomy: Taxonomy) -> _Task:
-    index = {name: position for position, name in enumerate(taxonomy.ids)}
-    labels = np.array([index[utterance.intent] for utterance in utterances], np.int64)
-    return _Task(np.arange(len(utterances)), labels, len(taxonomy.ids))
+def _data(
+    settings: Settings, taxonomy: Taxonomy, data: Path | None, calibration: Path | None
+) -> tuple[Path, Sequence[Utterance], Sequence[Utterance]]:
+    """The file that is learnt from, its rows, and the rows that are only judged by."""
+    own = settings.knowledge_dir / "utterances"
+    source = data or own / "utterances.jsonl"
+    if data is None and calibration is None:
+        calibration = own / "calibration.jsonl"
+    rows = load_utterances(source, taxonomy)
+    if calibration is not None:
+        return source, rows, load_utterances(calibration, taxonomy)
+    folds = stratified_folds([row.intent for row in rows], _HELD_OUT, SEED)
+    held_out = [row for row, fold in zip(rows, folds, strict=True) if fold == 0]
+    return source, [row for row, fold in zip(rows, folds, strict=True) if fold != 0], held_out
 
 
-def _act_task(utterances: Sequence[Utterance]) -> _Task:
-    rows = np.array([row for row, utterance in enumerate(utterances) if utterance.act is not None], np.int64)
-    labels = np.array([_ACTS.index(act) for utterance in utterances if (act := utterance.act) is not None], np.int64)
-    return _Task(rows, labels, len(_ACTS))
+def _few(rows: Sequence[Utterance]) -> list[Utterance]:
+    """The first rows of every intent."""
+    taken: Counter[str] = Counter()
+    few = []
+    for row in rows:
+        taken[row.intent] += 1
+        if taken[row.intent] <= QUICK_ROWS:
+            few.append(row)
+    return few
 
 
-def _affinity(tasks: Mapping[str, _Task], of: NDArray[np.bool_] | slice = slice(None)) -> Floats:
-    """What each intent says about the act, learnt from the chosen rows of the act task."""
-    intent, act = tasks["intent"], tasks["act"]
-    return act_affinity(intent.labels[act.rows][of], act.labels[of], (intent.classes, act.classes))
+def _start(vectors: Floats, learn: _Rows, sizes: Mapping[str, int]) -> Start:
+    """Logistic regression on the encoder as it is: where tuning begins, and all there is of a quick run."""
+    mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
+    standard = (vectors - mean) / scale
+    some = learn.with_act
+    heads = {
+        "intent": fit_linear(standard, learn.intents, VECTOR_C, sizes["intent"]),
+        "act": fit_linear(standard[some], learn.acts[some], VECTOR_C, sizes["act"]),
+    }
+    return Start(mean, scale, heads)
 
 
-def _held_out_affinity(tasks: Mapping[str, _Task], intent_scores: Floats, folds: int) -> Floats:
-    """The same for rows it was not learnt from, by the intent that is predicted for them."""
-    act = tasks["act"]
-    predicted = intent_scores[act.rows].argmax(axis=1)
-    assigned = held_out_folds(act.labels, folds, SEED)
-    result = np.zeros((len(act.rows), act.classes), np.float32)
-    for fold in range(folds):
-        test = assigned == fold
-        result[test] = _affinity(tasks, ~test)[predicted[test]]
-    return result
+def _tuned(settings: Settings, learn: _Rows, start: Start, recipe: Recipe, folder: Path, progress: Progress) -> Tuned:
+    bar = progress.add_task("tuning the encoder", total=None)
+    return tune(
+        open_source(settings.encoder),
+        Examples(learn.texts, learn.intents, learn.acts),
+        start,
+        recipe,
+        SEED,
+        folder,
+        lambda done, steps: progress.update(bar, completed=done, total=steps),
+    )
+
+
+def _letter_heads(learn: _Rows, sizes: Mapping[str, int], progress: Progress) -> tuple[dict[str, LinearHead], Floats]:
+    """Heads on character n-grams, and the n-grams' inverse document frequencies."""
+    bar = progress.add_task("fitting letters", total=len(sizes))
+    ngrams, idf = ngram_features(learn.texts)
+    heads = {}
+    for name, labels, rows in (
+        ("intent", learn.intents, np.full(len(learn.texts), True)),
+        ("act", learn.acts, learn.with_act),
+    ):
+        heads[name] = fit_linear(ngrams[rows], labels[rows], NGRAM_C, sizes[name])
+        progress.advance(bar)
+    return heads, idf
+
+
+def _calibrated(heads: Heads, judge: _Rows, vectors: Floats, taxonomy: Taxonomy, affinity: Floats) -> Calibration:
+    buckets = [ngram_buckets(text) for text in judge.texts]
+    votes = {name: Votes(*heads.votes(name, vectors, buckets)) for name in ("intent", "act")}
+    served = np.array([intent.group != FALLBACK for intent in taxonomy.intents])
+    return calibrate(votes["intent"], judge.intents, served, votes["act"], judge.acts, judge.with_act, affinity)
 
 
 def _encode(texts: Sequence[str], encoder: OnnxEncoder, folder: Path, progress: Progress) -> Floats:
@@ -149,64 +233,26 @@ def _save(path: Path, rows: Floats) -> None:
     part.replace(path)
 
 
-def _describe(
-    encoder: OnnxEncoder,
-    taxonomy: Taxonomy,
-    tasks: Mapping[str, _Task],
-    held_out: Mapping[str, Floats],
-    data_sha256: str,
-    glossary_sha256: str,
-    quick: bool,
-) -> HeadsMeta:
-    temperature = fit_temperature(held_out["intent"], tasks["intent"].labels)
-    act_temperature = fit_temperature(held_out["act"], tasks["act"].labels)
-    probabilities = np.exp(log_softmax(held_out["intent"] / np.float32(temperature)))
-    served = np.array([intent.group != FALLBACK for intent in taxonomy.intents])
-    thresholds = choose_thresholds(probabilities, tasks["intent"].labels, served)
-    metrics = held_out_metrics(probabilities, tasks["intent"].labels, served, thresholds)
-    metrics["act_accuracy"] = round(float((held_out["act"].argmax(axis=1) == tasks["act"].labels).mean()), 4)
-    return HeadsMeta(
-        encoder_version=encoder.version,
-        dimension=encoder.dimension,
-        taxonomy_version=taxonomy.version,
-        intents=taxonomy.ids,
-        acts=_ACTS,
-        buckets=BUCKETS,
-        ngram_weight=NGRAM_WEIGHT,
-        temperature=round(temperature, 4),
-        act_temperature=round(act_temperature, 4),
-        thresholds=thresholds,
-        data_sha256=data_sha256,
-        glossary_sha256=glossary_sha256,
-        seed=SEED,
-        quick=quick,
-        metrics=metrics,
-    )
-
-
-def _arrays(heads: Mapping[str, FittedHead], idf: Floats, affinity: Floats) -> dict[str, Array]:
+def _arrays(
+    start: Start, heads: Mapping[str, LinearHead], letters: Mapping[str, LinearHead], idf: Floats, affinity: Floats
+) -> dict[str, Array]:
     """The arrays of the weights file; n-gram weights in half precision, for half the size."""
-    arrays: dict[str, Array] = {
-        "mean": heads["intent"].mean,
-        "scale": heads["intent"].scale,
-        "idf": idf,
-        "act.affinity": affinity,
-    }
+    arrays: dict[str, Array] = {"mean": start.mean, "scale": start.scale, "idf": idf, "act.affinity": affinity}
     for name, head in heads.items():
-        arrays[f"{name}.vector.weight"] = head.vector_weight
-        arrays[f"{name}.vector.bias"] = head.vector_bias
-        arrays[f"{name}.ngram.weight"] = head.ngram_weight.astype(np.float16)
-        arrays[f"{name}.ngram.bias"] = head.ngram_bias
+        arrays[f"{name}.vector.weight"], arrays[f"{name}.vector.bias"] = head.weight, head.bias
+        arrays[f"{name}.ngram.weight"] = letters[name].weight.astype(np.float16)
+        arrays[f"{name}.ngram.bias"] = letters[name].bias
     return arrays
 
 
-def _write(folder: Path, meta: HeadsMeta, arrays: Mapping[str, Array], card: str) -> None:
+def _write(folder: Path, meta: HeadsMeta, arrays: Mapping[str, Array], deltas: Deltas | None, card: str) -> None:
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         WEIGHTS_FILE: save({name: np.ascontiguousarray(values) for name, values in arrays.items()}),
         CARD_FILE: card.encode(),
+        **({DELTAS_FILE: deltas.packed()} if deltas else {}),
         # Last: whoever reads the new metadata finds the new weights.
         META_FILE: (meta.model_dump_json(indent=2) + "\n").encode(),
     }
@@ -215,6 +261,8 @@ def _write(folder: Path, meta: HeadsMeta, arrays: Mapping[str, Array], card: str
             (Path(work) / name).write_bytes(content)
         for name in contents:
             (Path(work) / name).replace(folder / name)
+    if deltas is None:
+        (folder / DELTAS_FILE).unlink(missing_ok=True)
 
 
 def _progress(console: Console | None) -> Progress:
@@ -223,5 +271,6 @@ def _progress(console: Console | None) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console or Console(stderr=True),
     )
