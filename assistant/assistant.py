@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assistant import compliance, masking, risk, slots
+from assistant.arbitration import Arbiter
 from assistant.calendar import local_date
 from assistant.carry_out import CarryOut
 from assistant.catalogue import Catalogue
@@ -22,7 +23,15 @@ from assistant.risk import RiskRules
 from assistant.taxonomy import Taxonomy
 from assistant.teller import Teller, receipt_words
 from assistant.types.actions import VerifiedIdentity
-from assistant.types.events import EventBody, EventDraft, IdentityVerified, ReplyBlocked, RisksSeen, Versions
+from assistant.types.events import (
+    EventBody,
+    EventDraft,
+    IdentityVerified,
+    IntentArbitrated,
+    ReplyBlocked,
+    RisksSeen,
+    Versions,
+)
 from assistant.types.messages import (
     CaseView,
     HumanAsked,
@@ -40,9 +49,9 @@ from assistant.types.messages import (
     TurnInput,
     VaultEntry,
 )
-from assistant.types.steps import Escalate, Plan
+from assistant.types.steps import Clarify, Escalate, Plan
 from assistant.types.understanding import Understanding
-from assistant.types.value import IntentId, MessageId, ProposalId, SessionId, TraceId, TurnId
+from assistant.types.value import Instant, IntentId, MessageId, ProposalId, SessionId, TraceId, TurnId
 from assistant.voice import Phrase, Voice, join
 
 log = logging.getLogger(__name__)
@@ -70,6 +79,7 @@ class Stations:
     """What the line runs through, put together in `compose`."""
 
     classifier: IntentClassifier
+    arbiter: Arbiter | None
     glossary: Glossary
     taxonomy: Taxonomy
     catalogue: Catalogue
@@ -199,10 +209,16 @@ class Assistant:
             session = session.model_copy(update={"identity": turn.input.identity})
         stage("understanding")
         heard = self._heard(turn)
+        planned = self._planned(session, heard, now)
+        if isinstance(heard, Understanding) and self._on.arbiter and isinstance(planned.steps[0], Clarify):
+            # Only here does the turn hang on the intent alone: danger, an open question of ours and an agent at the
+            # wheel come first, and must not wait for a chat model.
+            prediction = self._on.arbiter.arbitrate(heard.text, heard.prediction)
+            heard = heard.model_copy(update={"prediction": prediction})
+            planned = self._planned(session, heard, now)
         scene = Scene(
             turn, session, heard if isinstance(heard, Understanding) else None, now, self._voice(session), stage
         )
-        planned = plan(session, heard, self._route, self._labels, now, self._on.patience)
         fragments = [done for step in planned.steps if (done := self._on.carry_out.step(step, scene)) is not None]
         stage("checking")
         fragments, blocked = self._checked(scene, fragments)
@@ -224,6 +240,9 @@ class Assistant:
             slots=slots.extract(text, local_date(turn.accepted_at), self._on.glossary),
             risks=risk.detect(text, self._on.risk_rules),
         )
+
+    def _planned(self, session: Session, heard: Heard, now: Instant) -> Plan:
+        return plan(session, heard, self._route, self._labels, now, self._on.patience)
 
     def _route(self, intent: IntentId) -> Literal["answer", "action", "human", "social", "fallback"]:
         return self._on.taxonomy[intent].route or "fallback"
@@ -316,7 +335,14 @@ class Assistant:
 def _heard_events(scene: Scene) -> tuple[EventBody, ...]:
     if isinstance(scene.turn.input, IdentityProved):
         return (IdentityVerified(customer_id=scene.turn.input.identity.customer_id),)
-    return (RisksSeen(risks=scene.heard.risks),) if scene.heard and scene.heard.risks else ()
+    if scene.heard is None:
+        return ()
+    seen: list[EventBody] = []
+    if scene.heard.risks:
+        seen.append(RisksSeen(risks=scene.heard.risks))
+    if arbitration := scene.heard.prediction.arbitration:
+        seen.append(IntentArbitrated(arbitration=arbitration, intent=scene.heard.prediction.intent))
+    return tuple(seen)
 
 
 def _intent_view(heard: Understanding | None) -> IntentView | None:

@@ -17,11 +17,12 @@ from assistant.adapters.migrations import migrate
 from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
 from assistant.adapters.senders import SandboxSender
 from assistant.adapters.sql import SqlStore
+from assistant.arbitration import Arbiter
 from assistant.assistant import Assistant, Stations
 from assistant.carry_out import CarryOut
 from assistant.catalogue import load as load_catalogue
 from assistant.desk import Desk
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ConfigurationError
 from assistant.glossary import load_glossary
 from assistant.heads import Heads
 from assistant.institution import Institution, load_institution
@@ -177,6 +178,7 @@ def _stations(
 
     return Stations(
         classifier=classifier,
+        arbiter=open_arbiter(settings, classifier, chat_model),
         glossary=load_glossary(settings.knowledge_dir / "glossary.yaml"),
         taxonomy=taxonomy,
         catalogue=catalogue,
@@ -211,6 +213,18 @@ def open_encoder(settings: Settings, tuning: str | None = None) -> OnnxEncoder:
 def open_classifier(settings: Settings, encoder: Encoder, heads: Heads) -> IntentClassifier:
     """What reads messages. Raises ConfigurationError where the parts do not fit each other."""
     return IntentClassifier(encoder, load_glossary(settings.knowledge_dir / "glossary.yaml"), heads, load_taxonomy())
+
+
+def open_arbiter(
+    settings: Settings, classifier: IntentClassifier, chat_model: ChatModel | None = None
+) -> Arbiter | None:
+    """What settles unsure messages, where that is on. Raises ConfigurationError where there is no chat model for it."""
+    if not settings.arbitration:
+        return None
+    chat_model = chat_model or _chat_model(settings)
+    if chat_model is None:
+        raise ConfigurationError("ASSISTANT_ARBITRATION needs a chat model: set ASSISTANT_CHAT_MODEL")
+    return Arbiter(chat_model, load_prompts(settings.prompts_dir), load_taxonomy(), classifier.act)
 
 
 def open_retriever(settings: Settings, encoder: Encoder) -> HybridRetriever:

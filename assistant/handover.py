@@ -88,7 +88,7 @@ def _wish(understanding: Understanding | None, label: str | None, book: Escalati
         return label or "未识别"
     prediction = understanding.prediction
     act = f"，{book.names.acts[prediction.act]}" if prediction.act else ""
-    sure = "" if prediction.abstained is None else "，不确定，请向客户核实"
+    sure = "" if prediction.abstained is None and prediction.arbitration is None else "，不确定，请向客户核实"
     return f"{label}{act}（把握{prediction.confidence:.0%}{sure}）"
 
 

@@ -55,6 +55,10 @@ class IntentClassifier:
             alternatives=self._alternatives(probabilities),
         )
 
+    def act(self, text: str, intent: IntentId) -> Act | None:
+        """The act of a masked message, were this its intent. Raises EncoderUnavailable."""
+        return self._act(intent, *self._features(text))
+
     def predict_without_encoder(self, text: str) -> Prediction:
         """A guess from letters alone while the encoder is down: always abstained; its alternatives may be offered."""
         probabilities = self._heads.ngram_probabilities(ngram_buckets(self._glossary.canonical(text)))

@@ -67,7 +67,7 @@ class Retriever(Protocol):
 
 
 class ChatModel(Protocol):
-    """A language model that rewrites; it has no tools and no authority."""
+    """A language model that rewords, or chooses among what it is given; it has no tools and no authority."""
 
     version: str
 

@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     )
     chat_model_url: str | None = Field(None, description="Base URL of the OpenAI-compatible endpoint.")
     chat_model_key: SecretStr | None = Field(None, description="Key of the endpoint, where it asks for one.")
-    chat_model_timeout: float = Field(8.0, gt=0, description="Seconds until the extractive answer is sent instead.")
+    chat_model_timeout: float = Field(8.0, gt=0, description="Seconds of one completion; then we do without.")
+    arbitration: bool = Field(
+        False, description="Let the chat model settle what a message wants where the customer would be asked."
+    )
     code_sender: Literal["sandbox"] = Field("sandbox", description="How one-time codes are delivered.")
     bank: Literal["sandbox"] = Field("sandbox", description="Which core bank is behind the actions.")
     demo: bool = Field(False, description="Allow the sandbox sender and bank off loopback, for a demonstration.")

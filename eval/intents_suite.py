@@ -1,7 +1,7 @@
 """The intent suite: the shipped classifier on labelled messages."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.compose import open_classifier
+from assistant.arbitration import Arbiter
+from assistant.compose import open_arbiter, open_classifier
 from assistant.errors import InvalidInput
 from assistant.heads import Heads
 from assistant.settings import Settings
@@ -37,7 +38,8 @@ def evaluate_intents(settings: Settings, data: Path | None) -> Report:
     cases, source = load(data or DATA / "intents_exam.jsonl", IntentCase)
     encoder = message_encoder(settings)
     classifier = open_classifier(settings, encoder, Heads.load(settings.weights_dir))
-    return score(classifier, load_taxonomy(), cases, source, {"encoder": encoder.version})
+    arbiter = open_arbiter(settings, classifier)
+    return score(classifier, load_taxonomy(), cases, source, {"encoder": encoder.version}, arbiter)
 
 
 def score(
@@ -46,13 +48,22 @@ def score(
     cases: Sequence[IntentCase],
     source: DataSource,
     versions: dict[str, str],
+    arbiter: Arbiter | None = None,
 ) -> Report:
-    """The report of one classifier on some rows. Raises InvalidInput for a label that the taxonomy lacks."""
+    """The report of one classifier on some rows, its unsure predictions settled by the arbiter where there is one.
+
+    Raises InvalidInput for a label that the taxonomy lacks.
+    """
     _check_labels(taxonomy, cases, source)
+
+    def read(text: str) -> Prediction:
+        prediction = classifier.predict(text)
+        return arbiter.arbitrate(text, prediction) if arbiter else prediction
+
     predictions, latencies = [], []
     for case in cases:
         begin = time.perf_counter()
-        predictions.append(classifier.predict(case.text))
+        predictions.append(read(case.text))
         latencies.append((time.perf_counter() - begin) * 1000)
     place = taxonomy.ids.index(taxonomy[OUT_OF_SCOPE].id)
     oos = [float(classifier.probabilities(case.text)[place]) for case in cases]
@@ -61,29 +72,52 @@ def score(
     return Report(
         suite="intents",
         data=source,
-        versions={"heads": classifier.version, "taxonomy": str(taxonomy.version), **versions},
+        versions={"heads": classifier.version, "taxonomy": str(taxonomy.version), **versions}
+        | ({"arbiter": arbiter.version} if arbiter else {}),
         metrics={
             **intent_metrics(table),
+            **(_arbitrated(cases, predictions) if arbiter else {}),
             "latency_ms_p50": float(np.median(latencies)),
-            "messages_per_second": _pace(classifier, [case.text for case in cases]),
+            "messages_per_second": _pace(read, [case.text for case in cases]),
         },
         intervals=intent_intervals(table),
         per_label=per_label(table),
         rows=[
             {**source.label(case.text), "gold": case.row.gold, "predicted": said.intent, "act": said.act}
             | {"confidence": round(said.confidence, 4), "abstained": said.abstained}
+            | ({"arbitration": said.arbitration.outcome} if said.arbitration else {})
             for case, said in zip(cases, predictions, strict=True)
         ],
         plots=_plots(table),
     )
 
 
-def _pace(classifier: Classifier, texts: Sequence[str]) -> float:
+def _arbitrated(cases: Sequence[IntentCase], predictions: Sequence[Prediction]) -> dict[str, float | None]:
+    """Share of the messages that the chat model was asked about, and strict accuracy on those before and after."""
+    asked = [
+        (case.row.gold, said.arbitration.read, said.intent)
+        for case, said in zip(cases, predictions, strict=True)
+        if said.arbitration
+    ]
+    scored = [one for one in asked if one[0] is not None]
+    return {
+        "arbitrated": len(asked) / len(cases) if cases else None,
+        "arbitrated_accuracy_before": _share(gold == before for gold, before, _ in scored),
+        "arbitrated_accuracy_after": _share(gold == after for gold, _, after in scored),
+    }
+
+
+def _share(flags: Iterable[bool]) -> float | None:
+    known = list(flags)
+    return sum(known) / len(known) if known else None
+
+
+def _pace(read: Callable[[str], Prediction], texts: Sequence[str]) -> float:
     """Messages a second, read by two threads side by side."""
     texts = texts[:_PACED]
     with ThreadPoolExecutor(2) as pool:
         begin = time.perf_counter()
-        list(pool.map(classifier.predict, texts))
+        list(pool.map(read, texts))
         return round(len(texts) / (time.perf_counter() - begin), 1)
 
 

@@ -1,6 +1,6 @@
 """Answers quote the clause that fits, say where none does, and a reworded one may claim nothing more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
@@ -14,6 +14,7 @@ from assistant.rewriting import Rewriter
 from assistant.settings import ROOT
 from assistant.types.answers import Answer, Passage, ScoredPassage, Unanswered
 from assistant.types.value import DocumentId, IntentId, Locale
+from tests.doubles_chat_model import ScriptedModel
 
 TODAY = date(2026, 11, 23)
 EARLY, OTHER = IntentId("early_repay"), IntentId("refund")
@@ -242,26 +243,6 @@ def test_what_no_clause_says_is_caught(draft: str, claim: str) -> None:
 
 
 # --- rewording --------------------------------------------------------------------------------------------------------
-
-
-class ScriptedModel:
-    """A chat model that says what the test wrote, whatever it is asked; remembers what it was asked."""
-
-    version = "scripted"
-
-    def __init__(self, *pieces: str, fails: bool = False) -> None:
-        self._pieces = pieces
-        self._fails = fails
-        self.asked: tuple[str, str] = ("", "")
-        self.taken = 0
-
-    def stream(self, system: str, user: str) -> Iterator[str]:
-        self.asked = (system, user)
-        for piece in self._pieces:
-            self.taken += 1
-            yield piece
-        if self._fails:
-            raise ChatModelUnavailable("down on demand")
 
 
 EXTRACTIVE = answered("提前还款收手续费吗", passage("提前还款收不收手续费", FEE))

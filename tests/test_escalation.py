@@ -14,7 +14,7 @@ from assistant.types.actions import Receipt
 from assistant.types.cases import Agent, Case, CaseReason, Priority, Queue
 from assistant.types.events import ActionFinished, EventDraft, ReplySent, TurnAccepted
 from assistant.types.messages import Reply, Said, Turn
-from assistant.types.understanding import Act, Prediction, RiskKind, RiskSignal, Slots, Understanding
+from assistant.types.understanding import Act, Arbitration, Prediction, RiskKind, RiskSignal, Slots, Understanding
 from assistant.types.value import AgentName, CaseId, IntentId, MessageId, SessionId, TraceId, TurnId
 
 RULES = load_rules()
@@ -224,6 +224,21 @@ def test_the_summary_tells_an_agent_what_is_wanted_and_what_was_done() -> None:
     assert lines[4] == "AI助手已做：已按条文回答；提前还款结果未知（回执r1）"
     assert lines[5] == "身份：已验证"
     assert lines[6] == "风险：疑似正在被骗（高）：“安全账户”"
+
+
+def test_a_wish_that_a_chat_model_settled_is_told_as_unsure() -> None:
+    intent, other = IntentId("fraud_report"), IntentId("charge_dispute")
+    arbitration = Arbitration(candidates=(intent, other), read=other, abstained="ambiguous", outcome="chosen")
+    prediction = Prediction(intent=intent, act="report", confidence=0.41, arbitration=arbitration)
+    told = summary(
+        [],
+        reason="human_route",
+        understanding=Understanding(text="这笔不是我付的", language="zh", prediction=prediction),
+        intent_label="盗刷举报",
+        verified=False,
+        book=RULES,
+    )
+    assert "把握41%，不确定，请向客户核实" in told
 
 
 def test_a_summary_of_a_tapped_button_needs_no_words() -> None:

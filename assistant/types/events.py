@@ -7,8 +7,8 @@ from pydantic import Field
 from assistant.types.actions import ActionClaim, Receipt
 from assistant.types.cases import CaseStatus, Priority
 from assistant.types.messages import Mode, Reply, Turn
-from assistant.types.understanding import RiskSignal
-from assistant.types.value import AgentName, CaseId, CustomerId, Instant, MessageId, SessionId, TraceId, Value
+from assistant.types.understanding import Arbitration, RiskSignal
+from assistant.types.value import AgentName, CaseId, CustomerId, Instant, IntentId, MessageId, SessionId, TraceId, Value
 
 Source = Literal["customer", "assistant", "agent", "system"]
 
@@ -63,6 +63,14 @@ class CodeSent(Value):
 class RisksSeen(Value):
     kind: Literal["risks_seen"] = "risks_seen"
     risks: tuple[RiskSignal, ...]
+
+
+class IntentArbitrated(Value):
+    """A chat model was asked what an unsure message wants; `intent` is what the turn then went by."""
+
+    kind: Literal["intent_arbitrated"] = "intent_arbitrated"
+    arbitration: Arbitration
+    intent: IntentId
 
 
 class CaseChanged(Value):
@@ -125,6 +133,7 @@ EventBody = Annotated[
     | IdentityVerified
     | CodeSent
     | RisksSeen
+    | IntentArbitrated
     | CaseChanged
     | AgentSaid
     | NoteTaken

@@ -12,6 +12,7 @@ Abstention = Literal["low_confidence", "ambiguous", "out_of_scope", "unclear"]
 Language = Literal["zh", "en"]
 RiskKind = Literal["scam_victim", "account_takeover", "proxy_complaint", "self_harm", "abuse"]
 RiskLevel = Literal["warn", "high"]
+ArbitrationOutcome = Literal["chosen", "none_of_these", "person_kept", "invalid", "unavailable"]
 Product = Literal["pay_later", "cash_loan", "merchant_loan"]
 
 
@@ -22,8 +23,17 @@ class Alternative(Value):
     confidence: float = Field(ge=0, le=1)
 
 
+class Arbitration(Value):
+    """What came of asking a chat model which of the leading intents an unsure message has."""
+
+    candidates: tuple[IntentId, ...]
+    read: IntentId = Field(description="What the classifier itself took the message for.")
+    abstained: Abstention = Field(description="Why the classifier did not act on it.")
+    outcome: ArbitrationOutcome = Field(description="Only `chosen` changed the prediction.")
+
+
 class Prediction(Value):
-    """The likeliest of the taxonomy's labels; `abstained` is what the product acts on."""
+    """The likeliest of the taxonomy's labels, or the one an arbitration chose; `abstained` is what is acted on."""
 
     intent: IntentId
     act: Act | None
@@ -31,6 +41,7 @@ class Prediction(Value):
     secondary: IntentId | None = None
     abstained: Abstention | None = None
     alternatives: tuple[Alternative, ...] = ()
+    arbitration: Arbitration | None = Field(None, description="None: no chat model was asked.")
 
 
 class Slots(Value):
