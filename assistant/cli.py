@@ -241,12 +241,41 @@ def train(
     calibration: Annotated[
         Path | None, Option(help="Rows (JSONL) to calibrate on; without it a part is held out.")
     ] = None,
+    adapt: Annotated[
+        Path | None,
+        Option(metavar="MESSAGES", help="Go on from the present models with unlabelled messages, one a line."),
+    ] = None,
+    with_feedback: Annotated[
+        bool, Option("--with-feedback", help="Go on from the present models with the agents' corrections.")
+    ] = False,
+    corrections: Annotated[Path | None, Option(help="Go on with labelled messages (JSONL) of the house, too.")] = None,
     out: Out = None,
 ) -> None:
     """Train the understanding models; writes weights and a model card. A run that was stopped goes on."""
+    from assistant.setup import agents_corrections
+    from assistant.training.adaptation import adapt as go_on
+    from assistant.training.data import load_corrections
     from assistant.training.trainer import train as fit
 
-    meta = fit(_settings(), quick=quick, data=data, calibration=calibration, out=out, console=_console())
+    settings, console = _settings(), _console()
+    if adapt or with_feedback or corrections:
+        if quick:
+            raise InvalidInput("--quick trains anew; leave it out to go on from the present models")
+        taught = (
+            *(agents_corrections(settings) if with_feedback else ()),
+            *(load_corrections(corrections) if corrections else ()),
+        )
+        meta = go_on(
+            settings,
+            messages=adapt,
+            corrections=taught,
+            data=data,
+            calibration=calibration,
+            out=out,
+            console=console,
+        )
+    else:
+        meta = fit(settings, quick=quick, data=data, calibration=calibration, out=out, console=console)
     for name, value in meta.metrics.items():
         typer.echo(f"{name} {value}")
 

@@ -3,6 +3,7 @@
 AssistantError
 ├── ConfigurationError          a setting, file or model is missing or does not fit; the message names the remedy
 ├── InvalidInput                what was sent cannot be accepted; nothing was written
+├── ModelRegressed              newly trained models are worse than those they would replace; nothing was written
 ├── NotFound                    no such session, case, proposal, document
 ├── NotAllowed                  known, but not for this caller
 │   ├── TokenExpired
@@ -39,6 +40,10 @@ class ConfigurationError(AssistantError):
 class InvalidInput(AssistantError):
     title = "Invalid input"
     status = 422
+
+
+class ModelRegressed(AssistantError):
+    title = "Model regressed"
 
 
 class NotFound(AssistantError):

@@ -39,6 +39,15 @@ class Thresholds(Value):
     pair: float = Field(ge=0, le=1, description="Two leading intents with this much together are the choice to offer.")
 
 
+class Adapted(Value):
+    """What an institution's own words added to the weights that it began with."""
+
+    began_with: str = Field(description="Version of the weights before.")
+    messages: int = Field(description="Messages of the logs that were read surely enough to learn from.")
+    messages_sha256: str | None = Field(description="Of the logs; none where there were none.")
+    corrections: int = Field(description="Messages labelled by people.")
+
+
 class HeadsMeta(Value):
     """What trained heads are bound to, and how they are read."""
 
@@ -57,6 +66,7 @@ class HeadsMeta(Value):
     glossary_sha256: str
     seed: int
     quick: bool
+    adapted: Adapted | None = None
     metrics: Mapping[str, float] = Field(description="Figures on rows that were not learnt from.")
 
 
@@ -99,6 +109,15 @@ class Heads:
         """What each view says of many texts before calibration: two arrays of log-probabilities, (rows, classes)."""
         letters = np.stack([self._by_letters(head, row) for row in buckets])
         return log_softmax(self._by_meaning(head, vectors)), log_softmax(letters)
+
+    @property
+    def standard(self) -> tuple[Floats, Floats]:
+        """Mean and scale that standardise vectors."""
+        return self._arrays["mean"], self._arrays["scale"]
+
+    def linear(self, head: str) -> tuple[Floats, Floats]:
+        """Weight and bias of a head on vectors."""
+        return self._arrays[f"{head}.vector.weight"], self._arrays[f"{head}.vector.bias"]
 
     def _by_meaning(self, head: str, vectors: Floats) -> Floats:
         arrays = self._arrays

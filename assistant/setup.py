@@ -15,6 +15,7 @@ from assistant.adapters.sql import SqlStore
 from assistant.audit import Checkpoint, Verdict, checkpoint, checkpoints, verify
 from assistant.compose import SystemClock, database_url, open_encoder, open_retriever
 from assistant.errors import ConfigurationError
+from assistant.feedback import Correction, corrections
 from assistant.knowledge import load_policies, passages_of
 from assistant.settings import Settings
 from assistant.types.value import AgentName
@@ -84,6 +85,12 @@ def open_accounts(settings: Settings) -> Iterator[Accounts]:
     """The agents' logins, without the rest of the application."""
     with closing(_open_store(settings)) as store:
         yield Accounts(store, SystemClock(), timedelta(hours=settings.agent_session_hours))
+
+
+def agents_corrections(settings: Settings) -> tuple[Correction, ...]:
+    """What agents corrected in the console so far."""
+    with closing(_open_store(settings)) as store:
+        return corrections(store)
 
 
 def verify_audit(settings: Settings) -> Verdict:

@@ -4,9 +4,10 @@ import csv
 import hashlib
 import json
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +93,10 @@ def evaluate_benchmark(
     recipe: Recipe | None = None,
     fewest_steps: int = FEWEST_STEPS,
 ) -> Report:
-    """Train and judge once a seed; means and standard deviations. Raises InvalidInput."""
+    """Train and judge once a seed; means and standard deviations. Raises InvalidInput.
+
+    What a seed ended with is kept under `data_dir`: measuring that was stopped goes on where it was.
+    """
     if name not in BENCHMARKS:
         raise InvalidInput(f"there is no such benchmark; choose from {', '.join(BENCHMARKS)}")
     split = BENCHMARKS[name](folder)
@@ -103,7 +107,13 @@ def evaluate_benchmark(
             learn = _few(split.train, shots, seed) if shots else list(split.train)
             bar = progress.add_task(f"{name}, seed {seed}", total=None)
             paced = _paced(recipe or Recipe(), len(learn), fewest_steps)
-            runs.append(_run(settings, encoder, learn, split, paced, seed, partial(_move, progress, bar)))
+            work = _work(settings, encoder, learn, split, paced, seed)
+            kept = work.with_suffix(".json")
+            if not kept.exists():
+                run = _run(settings, encoder, learn, split, paced, seed, work, partial(_move, progress, bar))
+                kept.write_text(json.dumps(asdict(run)), encoding="utf-8")
+                shutil.rmtree(work)
+            runs.append(Run(**json.loads(kept.read_text(encoding="utf-8"))))
     accuracies = np.array([run.accuracy for run in runs])
     metrics: dict[str, float | None] = {"accuracy_strict": float(accuracies.mean()), "sd": float(accuracies.std())}
     if aurocs := [run.outside_auroc for run in runs if run.outside_auroc is not None]:
@@ -131,6 +141,14 @@ def _paced(recipe: Recipe, rows: int, fewest_steps: int) -> Recipe:
     return replace(recipe, epochs=epochs, settling=max(recipe.settling, epochs // 4))
 
 
+def _work(
+    settings: Settings, encoder: OnnxEncoder, learn: Sequence[Labelled], split: Split, recipe: Recipe, seed: int
+) -> Path:
+    """The folder of one training, named by all that its result rests on but the code; the result lies beside it."""
+    rests_on = [encoder.meta.content, split.source.sha256, learn, asdict(recipe), LETTERS, seed]
+    return settings.data_dir / "benchmarks" / hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:32]
+
+
 def _run(
     settings: Settings,
     encoder: OnnxEncoder,
@@ -138,6 +156,7 @@ def _run(
     split: Split,
     recipe: Recipe,
     seed: int,
+    work: Path,
     after_step: Callable[[int, int], None],
 ) -> Run:
     names = sorted({row.label for row in learn})
@@ -146,10 +165,10 @@ def _run(
     mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
     head = fit_linear((vectors - mean) / scale, labels, VECTOR_C, len(names))
     examples = Examples(texts, labels, np.full(len(texts), NO_ACT))
+    start = Start(mean, scale, {"intent": head})
+    tuned = tune(open_source(settings.encoder), examples, start, recipe, seed, work, after_step)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:
         apart = settings.model_copy(update={"data_dir": Path(place)})
-        start = Start(mean, scale, {"intent": head})
-        tuned = tune(open_source(settings.encoder), examples, start, recipe, seed, Path(place), after_step)
         judge = OnnxEncoder(ensure_encoder(apart, deltas=tuned.deltas), workers=2)
         asked = [row.text for row in split.test] + list(split.outside)
         scores = _scores(tuned.heads["intent"], (judge.encode(asked, "query") - mean) / scale)

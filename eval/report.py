@@ -156,6 +156,24 @@ def reliability_plot(confidence: NDArray[np.float64], right: NDArray[np.bool_], 
     return _png(figure)
 
 
+def curve_plot(sizes: Sequence[int], lines: Mapping[str, Sequence[float]], across: str, up: str) -> bytes:
+    """Figures over sizes on a logarithmic axis, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, values in lines.items():
+        axes.plot(sizes, values, marker="o", label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.legend()
+    return _png(figure)
+
+
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     # Without the maker's version the same figures give the same bytes.

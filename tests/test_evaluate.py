@@ -24,6 +24,7 @@ from eval.benchmarks import evaluate_benchmark
 from eval.cases import DATA, DialogueCase, IntentCase, SlotCase, load, load_dialogues
 from eval.dialogue_player import Stage, play
 from eval.dialogues_suite import judge, normalised, score
+from eval.report import Report
 from eval.suites import Benchmark, run
 from tests.doubles import TimingOutBank
 from tests.real_encoder import real_message_encoder
@@ -145,7 +146,7 @@ def test_a_benchmark_needs_the_folder_of_its_files(tmp_path: Path, capsys: pytes
     assert "clinc150" in capsys.readouterr().err
 
 
-def test_a_benchmark_is_learnt_from_its_own_split_and_thrown_away(tmp_path: Path) -> None:
+def test_a_benchmark_is_learnt_from_its_own_split_and_thrown_away(settings: Settings, tmp_path: Path) -> None:
     wishes = {"card": "my card is lost", "rate": "what is the exchange rate", "cash": "where can I get cash"}
     kinds = ("", "please", "now", "today", "help")
     rows = [[f"{text} {kind}", label] for label, text in wishes.items() for kind in kinds]
@@ -154,11 +155,19 @@ def test_a_benchmark_is_learnt_from_its_own_split_and_thrown_away(tmp_path: Path
     (tmp_path / "clinc150_full.json").write_text(json.dumps(content), encoding="utf-8")
     before = sorted((Settings().data_dir / "models").iterdir())
     recipe = Recipe(epochs=1, settling=1, batch=4)
-    report = evaluate_benchmark(Settings(), "clinc150", tmp_path, shots=4, seeds=1, recipe=recipe, fewest_steps=1)
+
+    def measured() -> Report:
+        return evaluate_benchmark(settings, "clinc150", tmp_path, shots=4, seeds=1, recipe=recipe, fewest_steps=1)
+
+    report = measured()
     assert report.metrics["accuracy_strict"] == 1.0
     assert report.metrics["rows_learnt_from"] == 12
     assert report.metrics["oos_auroc"] == 1.0
     assert sorted((Settings().data_dir / "models").iterdir()) == before
+    # What a seed ended with is kept, and taken from there when measuring goes on.
+    [kept] = (settings.data_dir / "benchmarks").iterdir()
+    kept.write_text('{"accuracy": 0.25, "outside_auroc": null}', encoding="utf-8")
+    assert measured().metrics["accuracy_strict"] == 0.25
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

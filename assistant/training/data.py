@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assistant.errors import InvalidInput
+from assistant.feedback import Correction
 from assistant.taxonomy import Taxonomy
 from assistant.types.understanding import Act
 from assistant.types.value import IntentId
@@ -28,6 +29,21 @@ class Utterance(BaseModel):
     author: str = ""
 
 
+class _Corrected(BaseModel):
+    """A line of an evaluation file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: Annotated[str, Field(min_length=1)]
+    intent: IntentId | None = None
+    gold: IntentId | None = None
+
+    @property
+    def label(self) -> IntentId | None:
+        """`gold` wins where both stand."""
+        return self.gold or self.intent
+
+
 def load_utterances(path: Path, taxonomy: Taxonomy) -> tuple[Utterance, ...]:
     """Read a JSONL file. Raises InvalidInput with file and line."""
     try:
@@ -40,6 +56,26 @@ def load_utterances(path: Path, taxonomy: Taxonomy) -> tuple[Utterance, ...]:
     if missing := [name for name in taxonomy.ids if name not in {utterance.intent for utterance in utterances}]:
         raise InvalidInput(f"{path} has no utterance of: {', '.join(missing)}")
     return utterances
+
+
+def load_corrections(path: Path) -> tuple[Correction, ...]:
+    """Labelled messages, as evaluation files have them (`intent` or `gold`); those without a label are left out.
+
+    Raises InvalidInput with file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = _Corrected.model_validate_json(line) if line.strip() else None
+        except ValidationError as error:
+            raise InvalidInput(f"{path}:{number}: {error}") from error
+        if row is not None and row.label is not None:
+            found.append(Correction(text=row.text, intent=row.label))
+    return tuple(found)
 
 
 def _parse(line: str, where: str, taxonomy: Taxonomy) -> Utterance:

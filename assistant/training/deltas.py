@@ -58,7 +58,7 @@ class Deltas:
                 stem, _, kind = name.rpartition(".")
                 if f".{kind}" not in (_WHOLE, _SCALE):
                     continue
-                change = self._change(stem, f".{kind}")
+                change = self.change(stem)
                 if change.shape != weights[stem].shape:
                     raise ValueError(f"{stem} has shape {weights[stem].shape}, its change {change.shape}")
                 merged[stem] = weights[stem] + change
@@ -66,8 +66,9 @@ class Deltas:
             raise ConfigurationError(f"changes of another encoder: run `assistant train` ({error})") from error
         return merged
 
-    def _change(self, stem: str, kind: str) -> Floats:
-        if kind == _WHOLE:
+    def change(self, stem: str) -> Floats:
+        """What is added to a parameter. Raises KeyError for one that is not changed."""
+        if stem + _WHOLE in self.arrays:
             return self.arrays[stem + _WHOLE].astype(np.float32)
         up, down, scale = (self.arrays[stem + part].astype(np.float32) for part in (_UP, _DOWN, _SCALE))
         return np.asarray((up * scale) @ down, np.float32)

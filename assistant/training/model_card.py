@@ -54,7 +54,18 @@ one word each.
 
 **Intended use.** Routing messages of customers of a consumer-finance institution, Chinese first, English second, with a
 person one tap away. Not for decisions about a person: no credit, limit or collection decision rests on it. Trained on
-{rows} utterances."""
+{rows} utterances.{_adapting(meta)}"""
+
+
+def _adapting(meta: HeadsMeta) -> str:
+    if meta.adapted is None:
+        return ""
+    found = meta.adapted
+    logs = f" of logs with SHA-256 `{found.messages_sha256}`" if found.messages_sha256 else ""
+    return f"""
+
+**Adapted** from version `{found.began_with}`, to {found.messages} messages{logs} under the reading of that version, and
+to {found.corrections} messages that people labelled. The recipe below is that of the adaptation."""
 
 
 def _tuning(meta: HeadsMeta, recipe: Recipe) -> str:

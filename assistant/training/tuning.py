@@ -17,6 +17,7 @@ import numpy as np
 
 from assistant.heads import Floats, Indices
 from assistant.training.conversion import Source
+from assistant.training.conversion import tuned as merge
 from assistant.training.deltas import Deltas, factors_of
 from assistant.training.fitting import LinearHead
 
@@ -71,6 +72,8 @@ class Start:
     mean: Floats
     scale: Floats
     heads: Mapping[str, LinearHead]
+    deltas: Deltas | None = None
+    """What an earlier run changed in the encoder: tuning goes on from there, and ships the changes of both as one."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,13 @@ def tune(
     seed: int,
     folder: Path,
     after_step: Callable[[int, int], None],
+    kind: "Callable[[Source, Examples, Start, Recipe, int], Run] | None" = None,
 ) -> Tuned:
     """Tune an encoder; its model is used up by it. `after_step` hears steps done and steps in all.
 
-    Checkpoints lie under `folder`, named by everything the run depends on.
+    Checkpoints lie under `folder`, named by everything the run depends on. `kind` makes a run with another loss.
     """
-    run = _Run(source, examples, start, recipe, seed)
+    run = (kind or Run)(source, examples, start, recipe, seed)
     checkpoint = folder / f"tuning-{run.identity[:16]}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     done = run.resume(checkpoint)
@@ -108,8 +112,8 @@ def tune(
     return run.result()
 
 
-class _Run:
-    """One tuning run: model, heads, optimiser, and the batch that belongs to each step."""
+class Run:
+    """One tuning run: model, heads, optimiser, and the batch that belongs to each step; `loss` may be overridden."""
 
     def __init__(self, source: Source, examples: Examples, start: Start, recipe: Recipe, seed: int) -> None:
         import torch
@@ -120,7 +124,7 @@ class _Run:
             encoding.ids[:_MAX_TOKENS]
             for encoding in source.tokenizer.encode_batch([source.query_prefix + text for text in examples.texts])
         ]
-        self._intents = torch.from_numpy(examples.intents)
+        self.intents = torch.from_numpy(examples.intents)
         self._acts = torch.from_numpy(examples.acts)
         self._mean, self._scale = torch.from_numpy(start.mean), torch.from_numpy(start.scale)
         self._heads = {name: _linear(head) for name, head in start.heads.items()}
@@ -131,6 +135,8 @@ class _Run:
         self._drop = torch.nn.Dropout(recipe.dropout)
         self._base = source.digest
         self._before = {name: values.detach().clone() for name, values in self._model.named_parameters()}
+        if start.deltas is not None:
+            merge(source, start.deltas)
         self._factors: dict[str, Any] = {}
         self._epoch: tuple[int, list[Indices]] = (-1, [])
         self._an_epoch = len(self._ids) // recipe.batch
@@ -173,7 +179,8 @@ class _Run:
         self._learn(self._recipe.settling_rate)
 
     def _identity(self, source: Source, start: Start) -> str:
-        content = hashlib.sha256(source.digest.encode())
+        content = hashlib.sha256(f"{type(self).__name__} {source.digest}".encode())
+        content.update((start.deltas.digest if start.deltas else "").encode())
         content.update(json.dumps([asdict(self._recipe), self._seed, list(self._examples.texts)]).encode())
         arrays = [self._examples.intents, self._examples.acts, start.mean, start.scale]
         for head in start.heads.values():
@@ -194,7 +201,8 @@ class _Run:
         for group, rate in zip(self._optimiser.param_groups, self._rates.values(), strict=True):
             group["lr"] = rate * self._pace(number)
         self._model.train()
-        loss = self._loss(self._batch(number))
+        rows = self._batch(number)
+        loss = self.loss(self._vectors(rows), rows)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self._learning.values()), _CLIP)
@@ -220,18 +228,23 @@ class _Run:
             self._epoch = (epoch, [batches[index] for index in random.permutation(len(batches))])
         return self._epoch[1][place]
 
-    def _loss(self, rows: Indices) -> "torch.Tensor":
+    def loss(self, vectors: "torch.Tensor", rows: Indices) -> "torch.Tensor":
+        """What is made small: of unit vectors, shape (batch, dimension), and the places of their examples."""
         from torch.nn.functional import cross_entropy
 
-        standard = self._drop((self._vectors(rows) - self._mean) / self._scale)
-        loss = cross_entropy(
-            self._heads["intent"](standard), self._intents[rows], label_smoothing=self._recipe.smoothing
-        )
+        standard = self._drop((vectors - self._mean) / self._scale)
+        loss = self.intent_loss(self._heads["intent"](standard), rows)
         acts = self._acts[rows]
         if bool((acts != NO_ACT).any()):
             act_loss = cross_entropy(self._heads["act"](standard), acts, ignore_index=NO_ACT)
             loss = loss + self._recipe.act_weight * act_loss
         return loss
+
+    def intent_loss(self, scores: "torch.Tensor", rows: Indices) -> "torch.Tensor":
+        """The part of it that the intents have: of scores, shape (batch, intents)."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(scores, self.intents[rows], label_smoothing=self._recipe.smoothing)
 
     def _vectors(self, rows: Indices) -> "torch.Tensor":
         import torch

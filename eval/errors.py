@@ -1,0 +1,63 @@
+"""The errors on real messages that teach most, sorted by kind; sentences are named by SHA-1 where they are not ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from assistant.intents import IntentClassifier
+from assistant.taxonomy import Taxonomy
+from assistant.types.understanding import Prediction
+from eval.cases import DataSource, IntentCase
+
+MOST = 50
+
+
+def instructive(
+    classifier: IntentClassifier, taxonomy: Taxonomy, cases: Sequence[IntentCase], source: DataSource, most: int = MOST
+) -> list[dict[str, Any]]:
+    """Rows that were read wrongly, the surest first; then, up to `most`, those read rightly by the least margin."""
+    read = [(case, classifier.predict(case.text)) for case in cases]
+    wrong = [(case, said) for case, said in read if case.row.gold != said.intent and _is_wrong(case, said)]
+    right = [(case, said) for case, said in read if case.row.gold == said.intent]
+    wrong.sort(key=lambda pair: -pair[1].confidence)
+    right.sort(key=lambda pair: _margin(pair[1]))
+    return [
+        source.label(case.text)
+        | {
+            "kind": kind_of(case, said, taxonomy),
+            "gold": case.row.gold,
+            "accept": sorted(case.row.accept),
+            "predicted": said.intent,
+            "confidence": round(said.confidence, 4),
+            "abstained": said.abstained,
+            "among_three": case.row.gold in [other.id for other in said.alternatives],
+        }
+        for case, said in (wrong + right)[:most]
+    ]
+
+
+def kind_of(case: IntentCase, said: Prediction, taxonomy: Taxonomy) -> str:
+    """What sort of error it is."""
+    gold = case.row.gold
+    if gold == said.intent:
+        return "right by a narrow margin"
+    if said.intent in case.row.accept:
+        return "the other annotator's label"
+    if gold is None:
+        return "annotators differ, and neither said this"
+    group = {str(intent.id): intent.group for intent in taxonomy.intents}
+    if group[gold] == group[said.intent]:
+        return f"neighbours within {group[gold]}"
+    if not taxonomy[said.intent].has_act:
+        return "a request taken for small talk or for nothing"
+    if not taxonomy[taxonomy.ids[taxonomy.ids.index(gold)]].has_act:
+        return "small talk or nothing taken for a request"
+    return f"{group[gold]} taken for {group[said.intent]}"
+
+
+def _is_wrong(case: IntentCase, said: Prediction) -> bool:
+    return case.row.gold is not None or not case.row.accepts(said.intent)
+
+
+def _margin(said: Prediction) -> float:
+    second = max((other.confidence for other in said.alternatives if other.id != said.intent), default=0.0)
+    return said.confidence - second
