@@ -30,7 +30,10 @@ RowType = TypeVar("RowType", bound=BaseModel)
 
 
 class IntentCase(Row):
-    """A message and its right label: `gold` wins over `intent`; `accept` holds every defensible one."""
+    """A message and its right label: `gold` wins over `intent`; `accept` holds every defensible one.
+
+    `secondary` is what else is asked for; null says that nothing is, and a row without the key says nothing of it.
+    """
 
     text: str = Field(min_length=1)
     intent: str | None = None
@@ -38,6 +41,8 @@ class IntentCase(Row):
     accept: tuple[str, ...] = ()
     act: Act | None = None
     clear: bool = False
+    secondary: str | None = None
+    lang: str | None = None
 
     @model_validator(mode="after")
     def _has_a_label(self) -> Self:

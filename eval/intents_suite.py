@@ -14,6 +14,7 @@ from assistant.compose import open_arbiter, open_classifier
 from assistant.errors import InvalidInput
 from assistant.heads import Heads
 from assistant.settings import Settings
+from assistant.slots import language
 from assistant.taxonomy import Taxonomy, load_taxonomy
 from assistant.types.understanding import Prediction
 from eval.cases import DATA, DataSource, IntentCase, load
@@ -76,6 +77,8 @@ def score(
         | ({"arbiter": arbiter.version} if arbiter else {}),
         metrics={
             **intent_metrics(table),
+            **_requests(cases, predictions),
+            **_languages(cases),
             **(_arbitrated(cases, predictions) if arbiter else {}),
             "latency_ms_p50": float(np.median(latencies)),
             "messages_per_second": _pace(read, [case.text for case in cases]),
@@ -90,6 +93,25 @@ def score(
         ],
         plots=_plots(table),
     )
+
+
+def _requests(cases: Sequence[IntentCase], predictions: Sequence[Prediction]) -> dict[str, float | None]:
+    """Of messages with two requests, how often both are read; of those with one, how often a second is seen."""
+    told = [(case, said) for case, said in zip(cases, predictions, strict=True) if "secondary" in case.model_fields_set]
+    if not told:
+        return {}
+    both = [({case.row.gold, case.secondary}, {said.intent, said.secondary}) for case, said in told if case.secondary]
+    return {
+        "two_requests_read": _share(right == read for right, read in both),
+        "one_of_two_requests_read": _share(bool(right & read) for right, read in both),
+        "second_request_false_alarm": _share(said.secondary is not None for case, said in told if not case.secondary),
+    }
+
+
+def _languages(cases: Sequence[IntentCase]) -> dict[str, float | None]:
+    """How often the language of a message is told rightly."""
+    told = [(case.lang.partition("-")[0], language(case.text)) for case in cases if case.lang is not None]
+    return {"language_accuracy": _share(right == read for right, read in told)} if told else {}
 
 
 def _arbitrated(cases: Sequence[IntentCase], predictions: Sequence[Prediction]) -> dict[str, float | None]:

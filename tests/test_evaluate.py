@@ -210,6 +210,48 @@ def test_a_null_gold_counts_for_the_lenient_figure_only() -> None:
     assert case.row.accepts("affirm")
 
 
+class KnownClassifier:
+    """Says of each message what it was told to."""
+
+    version = "known"
+
+    def __init__(self, said: dict[str, tuple[str, str | None]]) -> None:
+        self._said = said
+
+    def predict(self, text: str) -> Prediction:
+        intent, secondary = self._said[text]
+        return Prediction.model_validate({"intent": intent, "act": None, "confidence": 0.9, "secondary": secondary})
+
+    def probabilities(self, text: str) -> NDArray[np.float32]:
+        return np.zeros(len(load_taxonomy().ids), np.float32)
+
+
+def test_two_requests_and_languages_are_scored_where_rows_tell_them(tmp_path: Path) -> None:
+    rows = [
+        {"text": "查下账单 顺便提额", "intent": "bill_query", "secondary": "limit_increase", "lang": "zh"},
+        {"text": "limit and my bill", "intent": "limit_query", "secondary": "bill_query", "lang": "en"},
+        {"text": "另外扣了一次", "intent": "charge_dispute", "secondary": None, "lang": "zh-Hant"},
+        {"text": "退款", "intent": "refund", "secondary": None, "lang": "en"},
+        {"text": "转人工", "intent": "human_agent"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    cases, source = load(path, IntentCase)
+    said = {
+        # The order of the two does not matter: both are served.
+        "查下账单 顺便提额": ("limit_increase", "bill_query"),
+        "limit and my bill": ("limit_query", None),
+        "另外扣了一次": ("charge_dispute", "auto_debit"),
+        "退款": ("refund", None),
+        "转人工": ("human_agent", "refund"),
+    }
+    metrics = intents_suite.score(KnownClassifier(said), load_taxonomy(), cases, source, {}).metrics
+    assert metrics["two_requests_read"] == 0.5
+    assert metrics["one_of_two_requests_read"] == 1.0
+    assert metrics["second_request_false_alarm"] == 0.5
+    assert metrics["language_accuracy"] == 0.75
+
+
 @pytest.mark.parametrize(
     ("said", "fact"), [("共￥4，033．34。", "4,033.34元"[:-1]), ("¥20,000.00", "20000"), ("5 Dec", "5 dec")]
 )
