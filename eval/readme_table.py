@@ -32,6 +32,12 @@ _INTENTS: tuple[Shown, ...] = (
     Shown("coverage_at_95", "share that can be acted on at 95 % accuracy", "share"),
     Shown("human_route_recall", "recall of what belongs to a person", "share"),
     Shown("oos_recall", "recall of what is out of scope", "share"),
+    Shown("language_accuracy", "language told rightly", "share"),
+)
+_REQUESTS: tuple[Shown, ...] = (
+    Shown("two_requests_read", "both of two requests read", "share"),
+    Shown("one_of_two_requests_read", "at least one of them read", "share"),
+    Shown("second_request_false_alarm", "a second seen where there is one (less is better)", "share"),
 )
 _SPEED: tuple[Shown, ...] = (
     Shown("latency_ms_p50", "one message, one thread, median", "ms"),
@@ -45,6 +51,7 @@ SUITES: Mapping[str, tuple[str, tuple[Shown, ...]]] = {
     "intents-afqmc-exam": ("Intents, real customer messages, exam", _INTENTS),
     "intents-afqmc-study": ("Intents, real customer messages, study", _INTENTS),
     "intents": ("Intents, exam written blind", (*_INTENTS, *_SPEED)),
+    "intents-two-requests": ("Several requests in one message, exam written blind", _REQUESTS),
     "intents-banking77": ("BANKING77", _BENCHMARK),
     "intents-banking77-10shot": ("BANKING77, 10 rows a label", _BENCHMARK),
     "intents-clinc150": ("CLINC150", _BENCHMARK),

@@ -61,7 +61,9 @@ def test_logs_and_corrections_teach_and_the_card_says_so(apart: Settings, tmp_pa
     logs, out = tmp_path / "logs.txt", tmp_path / "weights"
     apart = apart.model_copy(update={"weights_dir": tmp_path / "before"})
     train(apart, quick=True, data=data, calibration=calibration, out=apart.weights_dir, console=SILENT)
-    logs.write_text("转人工\n转人工\n提前还款要手续费吗\n我的电话是13812345678，怎么提额\n嗯\n", encoding="utf-8")
+    logs.write_text(
+        "转人工\n转人工\n提前还款要手续费吗\n我的电话是13812345678，怎么提额\n\u200b\n嗯\n", encoding="utf-8"
+    )
     before = Heads.load(apart.weights_dir)
     old = open_classifier(apart, OnnxEncoder(ensure_message_encoder(apart)), before)
     assert old.predict(OWN_WORD).intent != "account_close"
@@ -121,7 +123,7 @@ def test_only_a_fall_beyond_chance_is_refused() -> None:
         refuse_worse({"intent": better, "act": worse})
 
 
-@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"\n \n", "\u200b\n".encode(), b"\xff\xfe"])
 def test_logs_without_a_message_are_refused_by_name(apart: Settings, tmp_path: Path, content: bytes) -> None:
     logs = tmp_path / "logs.txt"
     logs.write_bytes(content)

@@ -32,8 +32,8 @@ from assistant.training.fitting import LinearHead
 from assistant.training.trainer import encoded, gathered
 from assistant.training.tuning import NO_ACT, Recipe, Start, tune
 
-ADAPTING = Recipe(epochs=1, settling=1, rate=5e-5, settling_rate=1.5e-4)
-"""One pass freely and one on factors, at half the rates of the first training."""
+ADAPTING = Recipe(epochs=0, settling=1, settling_rate=1.5e-4)
+"""One pass on the factors of the present change, at half the rate of the first training."""
 SURE = 0.9
 """Calibrated confidence from which a reading is learnt from."""
 MOST_OF_AN_INTENT = 300
@@ -72,9 +72,10 @@ def adapt(
         glossary = load_glossary(material.glossary_path)
         logs = _canonical_messages(messages, glossary) if messages else []
         sure = _sure(before, logs, encoded(logs, encoder, folder, progress) if logs else ())
-        taught = Rows.of(
-            [Utterance(text=_masked(one.text), intent=one.intent) for one in corrections], glossary, taxonomy
-        )
+        corrected = [
+            Utterance(text=text, intent=one.intent) for one in corrections if (text := _masked(one.text)) is not None
+        ]
+        taught = Rows.of(corrected, glossary, taxonomy)
         if not sure.texts and not taught.texts:
             raise InvalidInput("there is nothing to adapt to: no message is read surely, and nothing was corrected")
         material = replace(material, learn=sum([taught] * TIMES, material.learn + sure))
@@ -109,15 +110,18 @@ def _canonical_messages(path: Path, glossary: Glossary) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
-    messages = dict.fromkeys(glossary.canonical(_masked(line)) for line in lines if line.strip())
+    messages = dict.fromkeys(glossary.canonical(text) for line in lines if (text := _masked(line)) is not None)
     if not messages:
         raise InvalidInput(f"{path} holds no message: write one a line")
     return list(messages)
 
 
-def _masked(text: str) -> str:
-    """As the assistant keeps it: personal data must not reach the weights."""
-    return mask(clean(text[:MAX_CHARACTERS]), {}).text
+def _masked(text: str) -> str | None:
+    """As the assistant keeps it, since personal data must not reach the weights; None where there is nothing in it."""
+    try:
+        return mask(clean(text[:MAX_CHARACTERS]), {}).text
+    except InvalidInput:
+        return None
 
 
 def _sure(heads: Heads, texts: Sequence[str], vectors: Sequence[Floats] | Floats) -> Rows:

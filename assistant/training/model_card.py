@@ -73,9 +73,10 @@ def _tuning(meta: HeadsMeta, recipe: Recipe) -> str:
         return "## Tuning\n\nNone: the encoder is as it came, the heads are logistic regressions on its vectors."
     return f"""## Tuning
 
-All matrices of the encoder but its word table, together with both vector heads: {recipe.epochs} passes in batches
-of {recipe.batch}, AdamW, peak learning rate {recipe.rate:g} (heads {recipe.head_rate:g}), label smoothing
-{recipe.smoothing:g}, dropout {recipe.dropout:g}, act loss weighted {recipe.act_weight:g}.
+All matrices of the encoder but its word table, together with both vector heads: {recipe.epochs} passes freely at a peak
+learning rate of {recipe.rate:g}, then {recipe.settling} on the factors of the change at {recipe.settling_rate:g} (heads
+{recipe.head_rate:g}); batches of {recipe.batch}, AdamW, label smoothing {recipe.smoothing:g}, dropout
+{recipe.dropout:g}, act loss weighted {recipe.act_weight:g}.
 Shipped is the change, at rank {recipe.rank} of each matrix in eight bits (`encoder.safetensors`, digest
 `{meta.deltas[:16]}`); set-up merges it and converts to int8. All figures are taken after that."""
 
