@@ -1,9 +1,8 @@
 """The errors on real messages that teach most, sorted by kind; sentences are named by SHA-1 where they are not ours."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from assistant.intents import IntentClassifier
 from assistant.taxonomy import Taxonomy
 from assistant.types.understanding import Prediction
 from eval.cases import DataSource, IntentCase
@@ -11,8 +10,14 @@ from eval.cases import DataSource, IntentCase
 MOST = 50
 
 
+class Reader(Protocol):
+    """Whose errors they are."""
+
+    def predict(self, text: str) -> Prediction: ...
+
+
 def instructive(
-    classifier: IntentClassifier, taxonomy: Taxonomy, cases: Sequence[IntentCase], source: DataSource, most: int = MOST
+    classifier: Reader, taxonomy: Taxonomy, cases: Sequence[IntentCase], source: DataSource, most: int = MOST
 ) -> list[dict[str, Any]]:
     """Rows that were read wrongly, the surest first; then, up to `most`, those read rightly by the least margin."""
     read = [(case, classifier.predict(case.text)) for case in cases]
