@@ -1,6 +1,8 @@
 """What a message wants: one of the taxonomy's intents and an act, with a calibrated confidence, or an abstention."""
 
 import re
+from collections.abc import Iterable
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -17,12 +19,22 @@ from assistant.types.value import IntentId
 OUT_OF_SCOPE = IntentId("out_of_scope")
 UNCLEAR = IntentId("unclear")
 _ALTERNATIVES = 3
-_SHORTEST_PART = 4
-_SECOND_REQUEST = re.compile(
-    r"[,，。.?？!！\s]*(?:顺便|順便|另外)(?:问一下|问下|再问|問一下)?[,，]?"
-    r"|[,，。?？!！\s]+(?:还有|還有|再)"
-    r"|[;；]"
-    r"|[,.]?\s+(?:and also|and|also)\s+",
+_SHORTEST_PART = 3
+_MOST_CUTS = 4
+_SECOND_LEAST = 0.001
+"""What the whole message must give each of two requests: a story or a reason before one request gives less."""
+_SURE_PART = 0.9
+_CUT = re.compile(
+    r"[,，。.?？!！;；、\n]+"
+    r"|(?<=[\u4e00-\u9fff*])\s+(?=[\u4e00-\u9fff])"
+    r"|(?=顺便|順便|另外|还有|還有|然后|然後|以及|同时|同時|还想|還想|还要|還要|再(?:帮|幫|问|問|查|说|說|看))"
+    r"|(?<=[\u4e00-\u9fff])和(?=[\u4e00-\u9fff])"
+    r"|\s+(?:and also|and|also|plus|btw)\s+",
+    re.IGNORECASE,
+)
+_LINK = re.compile(
+    r"^[\s,，。.?？!！;；、]*(?:顺便|順便|另外|还有|還有|然后|然後|以及|同时|同時|还想|還想|还要|還要|再|and|also|plus|btw)*"
+    r"(?:帮我|幫我)?(?:问一下|問一下|问下|問下|再问|再問|问|問)?[\s,，]*",
     re.IGNORECASE,
 )
 
@@ -43,8 +55,10 @@ class IntentClassifier:
     def predict(self, text: str) -> Prediction:
         """The likeliest intent of a masked message. Raises EncoderUnavailable."""
         vector, buckets = self._features(text)
-        requests = self._two_requests(text)
-        probabilities = _blend(requests) if requests else self._heads.intent_probabilities(vector, buckets)
+        probabilities = self._heads.intent_probabilities(vector, buckets)
+        requests = self._two_requests(text, probabilities)
+        if requests:
+            probabilities = _blend(requests)
         intent, abstained = self._read(probabilities)
         return Prediction(
             intent=intent,
@@ -106,16 +120,26 @@ class IntentClassifier:
         order = np.argsort(-probabilities, kind="stable")[:_ALTERNATIVES]
         return tuple(Alternative(id=self._label(int(index)), confidence=_unit(probabilities[index])) for index in order)
 
-    def _two_requests(self, text: str) -> tuple[Floats, ...]:
-        """The probabilities of both halves where a message asks for two things, each clear by itself; else nothing."""
-        parts = [part.strip() for part in _SECOND_REQUEST.split(text, maxsplit=1)]
-        if len(parts) != 2 or min(map(len, parts)) < _SHORTEST_PART:
-            return ()
-        rows = tuple(self.probabilities(part) for part in parts)
-        read = [self._read(row) for row in rows]
-        if any(abstained is not None or not self._taxonomy[intent].has_act for intent, abstained in read):
-            return ()
-        return rows if read[0][0] != read[1][0] else ()
+    def _two_requests(self, text: str, whole: Floats) -> tuple[Floats, ...]:
+        """The probabilities of both parts where a message asks for two things, each clear by itself; else nothing.
+
+        It is cut where the parts are clearest.
+        """
+        found: tuple[Floats, ...] = ()
+        if np.count_nonzero(whole >= _SECOND_LEAST) < 2:
+            return found
+        clearest = _SURE_PART
+        for parts in _cuts(text):
+            rows = [self.probabilities(part) for part in parts]
+            places = [int(row.argmax()) for row in rows]
+            clear = min(float(row.max()) for row in rows)
+            if clear < clearest or places[0] == places[1] or min(whole[places]) < _SECOND_LEAST:
+                continue
+            if all(self._taxonomy[self._label(place)].has_act for place in places):
+                clearest = clear
+                # A reason or a story that was taken for a request must not lead, so the whole message has its say.
+                found = tuple(rows if whole[places[0]] >= whole[places[1]] else rows[::-1])
+        return found
 
     def _label(self, index: int) -> IntentId:
         return IntentId(self._heads.meta.intents[index])
@@ -135,8 +159,14 @@ def _check_fit(encoder: Encoder, heads: Heads, taxonomy: Taxonomy) -> None:
         )
 
 
+def _cuts(text: str) -> Iterable[tuple[str, str]]:
+    """The first places where one request may end and another begin, without the words that link them."""
+    pairs = ((text[: cut.start()].strip(), _LINK.sub("", text[cut.end() :]).strip()) for cut in _CUT.finditer(text))
+    return islice((pair for pair in pairs if min(map(len, pair)) >= _SHORTEST_PART), _MOST_CUTS)
+
+
 def _blend(requests: tuple[Floats, ...]) -> Floats:
-    """Two clear requests share the probability of their message; what was asked first leads where both are as clear."""
+    """Two clear requests share the probability of their message, the first the larger part."""
     first, second = requests
     blended: Floats = np.float32(0.55) * first + np.float32(0.45) * second
     return blended

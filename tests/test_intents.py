@@ -95,15 +95,26 @@ def test_neither_brand_nor_number_changes_a_prediction(one: str, other: str) -> 
     [
         ("提前还款要手续费吗，另外能不能帮我改还款日", "early_repay", "repay_date_change"),
         ("我想提前还款；帮我开一张发票", "early_repay", "certificate"),
+        ("怎么申请借呗 逾期了会上征信吗", "apply_how", "credit_record"),
         ("how much do I owe this month and where can I get my loan contract", "bill_query", "certificate"),
     ],
 )
 def test_a_message_that_asks_two_things_names_both(text: str, first: str, second: str) -> None:
     prediction = classifier().predict(text)
-    assert (prediction.intent, prediction.secondary, prediction.abstained) == (first, second, None)
+    assert {prediction.intent, prediction.secondary} == {first, second}
+    assert prediction.abstained is None
 
 
-@pytest.mark.parametrize("text", ["我还有多少额度", "what is the difference between interest and fees", "另外"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我还有多少额度",
+        "还款日是几号，几号扣款",
+        "我上个月换了手机，花呗登不上去了，要怎么弄",
+        "what is the difference between interest and fees",
+        "另外",
+    ],
+)
 def test_a_message_that_asks_one_thing_has_no_second_intent(text: str) -> None:
     assert classifier().predict(text).secondary is None
 
