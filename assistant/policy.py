@@ -257,6 +257,11 @@ class _Said:
             return self._not_known(unclear=True)
         if route == "human":
             return self._to_person(intent, act, text)
+        second = self._heard.prediction.secondary
+        if second is not None and self._route_of(second) == "human":
+            # What belongs to a person must not get lost behind the other request; the person serves both.
+            person = self._to_person(second, None, text).steps
+            return self._answered(intent, text, (self._answer(intent, text, first_help=True), *person))
         if route == "action":
             return self._action(intent, act, text)
         steps: tuple[Step, ...] = (self._answer(intent, text),)

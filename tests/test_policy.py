@@ -63,6 +63,11 @@ def said(
     return Understanding(text=text, language="zh", prediction=prediction, slots=Slots(**slots), risks=risks)
 
 
+def also(heard: Understanding, second: str) -> Understanding:
+    prediction = heard.prediction.model_copy(update={"secondary": IntentId(second)})
+    return heard.model_copy(update={"prediction": prediction})
+
+
 def steps(state: Session, heard: Any) -> list[str]:
     route = lambda intent: TAXONOMY[intent].route or "fallback"  # noqa: E731
     return [step.kind for step in plan(state, heard, route, LABELS, NOW, 2).steps]
@@ -88,6 +93,18 @@ def planned(state: Session, heard: Any) -> Any:
         (session(), said("征信记录错了", "credit_record", "report"), ["answer", "escalate"]),
         (session(), said("会上征信吗", "credit_record", "ask"), ["answer"]),
         (session(), said("转人工", "human_agent", "do"), ["escalate"]),
+        (session(), also(said("要手续费吗，发票怎么开", "early_repay", "ask"), "certificate"), ["answer", "answer"]),
+        (session(), also(said("要手续费吗，我要投诉", "early_repay", "ask"), "complaint"), ["answer", "escalate"]),
+        (
+            session(verified=True),
+            also(said("账单多少 我没钱还", "bill_query"), "hardship_plan"),
+            ["answer", "escalate"],
+        ),
+        (
+            session(verified=True),
+            also(said("结清，转人工", "early_repay", "do"), "human_agent"),
+            ["answer", "escalate"],
+        ),
         (session(), said("今天天气", "out_of_scope", None, "out_of_scope"), ["say"]),
         (session(), said("额度", "unclear", None, "unclear"), ["say"]),
         (session(), said("那个", "limit_query", "ask", "ambiguous"), ["clarify"]),
