@@ -271,7 +271,7 @@ class Judge:
             "low": float(low),
             "high": float(high),
             "lenient": float(np.mean([row.accepts(one) for row, one in zip(self._rows, said, strict=True)])),
-            "clear": float((said == self._gold)[self._clear].mean()),
+            "clear": float((said == self._gold)[self._clear].mean()) if self._clear.any() else None,
             "among_three": float((leading == self._gold[:, None]).any(axis=1)[scored].mean()),
             "own_exam": float((said_in_exam == self._exam).mean()),
         }

@@ -94,6 +94,7 @@ def test_logs_and_corrections_teach_and_the_card_says_so(apart: Settings, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_corrections_that_spoil_the_models_are_refused_and_nothing_is_written(apart: Settings, tmp_path: Path) -> None:
     data, calibration = few_rows(tmp_path, learn=1, judge=8)
     wrong = [

@@ -116,6 +116,7 @@ def test_the_surest_errors_come_first_and_narrow_hits_fill_up() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_variant_is_trained_judged_and_reported(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_every_variant_is_trained_judged_and_reported(
     monkeypatch.setattr(comparison, "RECIPE", Recipe(epochs=1))
     study = tmp_path / "study.jsonl"
     exam = load(Settings().knowledge_dir / "utterances" / "calibration.jsonl", IntentCase)[0][::20]
+    exam = [row.model_copy(update={"clear": True}) for row in exam]
     study.write_text("".join(row.model_dump_json(exclude_unset=True) + "\n" for row in exam))
     report = compare(settings, study)
     assert len(report.per_label) == 17 + 2
