@@ -12,10 +12,11 @@ from assistant.agent_views import for_agent
 from assistant.compliance import ComplianceRules, Evidence
 from assistant.errors import Conflict, InvalidInput, NotAllowed, VersionConflict
 from assistant.lanes import Lanes
+from assistant.paging import all_cases, all_events
 from assistant.ports import Clock, CoreBanking, Store
 from assistant.taxonomy import Taxonomy
 from assistant.types.cases import Agent, Case, CaseStatus, Queue
-from assistant.types.events import AgentSaid, CaseChanged, DataViewed, Event, EventBody, EventDraft, NoteTaken
+from assistant.types.events import AgentSaid, CaseChanged, DataViewed, EventBody, EventDraft, NoteTaken
 from assistant.types.messages import Mode, Session
 from assistant.types.value import AgentName, CaseId, IntentId, MessageId, TraceId
 from assistant.types.views import CaseDetail, CasePage, DeskSummary
@@ -71,7 +72,7 @@ class Desk:
         """A case with its conversation; the look is recorded. Raises NotFound, NotAllowed."""
         case = self._seen(agent, case_id)
         session = self._store.session(case.session_id)
-        events = self._events(case)
+        events = all_events(self._store, case.session_id)
         verified = session.customer(self._clock.now())
         customer_id = verified or case.customer_id
         detail = CaseDetail(
@@ -208,6 +209,7 @@ class Desk:
                     "agent_display_name": holder,
                     "mode": after.mode,
                     "what": what,
+                    "intent": moved.intent,
                 }
             )
             self._store.record(session_id, [self._draft(news)], session=after, case=moved)
@@ -238,19 +240,10 @@ class Desk:
         return case
 
     def _all(self, agent: Agent, status: CaseStatus) -> list[Case]:
-        found: list[Case] = []
-        while batch := self._store.cases(status=status, after=found[-1].case_id if found else None, limit=500):
-            found.extend(batch)
-        return [case for case in found if _may_see(agent, case)]
-
-    def _events(self, case: Case) -> list[Event]:
-        found: list[Event] = []
-        while batch := self._store.events(case.session_id, found[-1].seq if found else 0):
-            found.extend(batch)
-        return found
+        return [case for case in all_cases(self._store, status) if _may_see(agent, case)]
 
     def _first_claim(self, case: Case) -> float | None:
-        for event in self._events(case):
+        for event in all_events(self._store, case.session_id):
             if (
                 isinstance(event.body, CaseChanged)
                 and event.body.case_id == case.case_id

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from assistant.catalogue import Catalogue
 from assistant.lanes import Lanes
+from assistant.paging import all_events
 from assistant.ports import Clock, OutboxItem, Store
 from assistant.types.events import (
     AgentSaid,
@@ -71,10 +72,7 @@ class Sessions:
 
     def all_events(self, session_id: SessionId) -> tuple[PublicEvent, ...]:
         """The whole conversation, however long."""
-        found: list[Event] = []
-        while batch := self._store.events(session_id, found[-1].seq if found else 0):
-            found.extend(batch)
-        return tuple(view for view in map(public, found) if view is not None)
+        return tuple(view for view in map(public, all_events(self._store, session_id)) if view is not None)
 
     def transcript(self, session_id: SessionId) -> str:
         """The conversation as plain text, one line a message, times in UTC."""

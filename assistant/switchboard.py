@@ -1,6 +1,6 @@
 """Putting a customer through to a person: the case, its place in the queue, and the words that announce it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from assistant.calendar import local_date
@@ -8,12 +8,13 @@ from assistant.escalation import CaseFacts, EscalationRules, on_duty, open_case,
 from assistant.fragments import Scene
 from assistant.handover import summary
 from assistant.institution import Institution
+from assistant.paging import all_events
 from assistant.ports import Store
 from assistant.taxonomy import Taxonomy
 from assistant.types.cases import Case
-from assistant.types.events import CaseChanged, Event
+from assistant.types.events import CaseChanged
 from assistant.types.steps import Escalate
-from assistant.types.value import CaseId, SessionId
+from assistant.types.value import CaseId
 from assistant.voice import Phrase
 
 
@@ -82,7 +83,7 @@ class Switchboard:
             act=step.act,
             risks=seen,
             summary=summary(
-                self._events(scene.session.session_id),
+                all_events(self._store, scene.session.session_id),
                 reason=step.reason,
                 understanding=heard,
                 intent_label=self._taxonomy[step.intent].zh if step.intent else None,
@@ -93,12 +94,6 @@ class Switchboard:
             locale=scene.session.locale,
             at=scene.now,
         )
-
-    def _events(self, session_id: SessionId) -> Iterable[Event]:
-        after = 0
-        while batch := self._store.events(session_id, after):
-            yield from batch
-            after = batch[-1].seq
 
     def _announcement(
         self, scene: Scene, case: Case, position: int | None, *, repeated: bool, announce: str | None

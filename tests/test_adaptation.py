@@ -144,7 +144,7 @@ def test_corrections_are_read_from_evaluation_files(tmp_path: Path) -> None:
     path = tmp_path / "corrections.jsonl"
     path.write_text(
         '{"text": "a", "intent": "refund"}\n\n{"text": "b", "gold": "coupon", "intent": "refund", "clear": true}\n'
-        '{"text": "c", "gold": null, "accept": ["refund"]}\n',
+        '{"text": "c", "gold": null, "accept": ["refund"], "intent": "refund"}\n',
         encoding="utf-8",
     )
     assert [(one.text, one.intent) for one in load_corrections(path)] == [("a", "refund"), ("b", "coupon")]
@@ -167,6 +167,10 @@ def test_what_an_agent_relabelled_is_a_correction_of_the_customers_words(
             case_id = customer.post("/human").json()["case"]["case_id"]
             case = agent.write(agent.get(f"/cases/{case_id}").json()["case"], "claim").json()
             # A label that agrees with what was read corrects nothing.
-            agent.write(case, "relabel", intent=label or read_as)
+            case = agent.write(case, "relabel", intent=label or read_as).json()
+            agent.write(case, "release")
+            # What is said later raises the same case, and must not change what was corrected.
+            customer.say("有人冒充客服，让我把钱转到安全账户")
+            assert agent.get(f"/cases/{case_id}").json()["case"]["intent"] != (label or read_as)
     found = agents_corrections(settings)
     assert found == (Correction(text="提前还款要收手续费吗？", intent=IntentId("fee_waiver")),)

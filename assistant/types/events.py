@@ -82,6 +82,7 @@ class CaseChanged(Value):
     agent_display_name: str | None = None
     mode: Mode
     what: Literal["opened", "claimed", "released", "transferred", "resolved", "handed_back", "relabelled", "raised"]
+    intent: IntentId | None = Field(None, description="What the case was about from then on, where an agent moved it.")
 
 
 class AgentSaid(Value):
