@@ -20,7 +20,7 @@ from assistant.errors import InvalidInput
 from assistant.heads import Floats, Indices, log_softmax
 from assistant.settings import Settings
 from assistant.training.conversion import ensure_encoder, open_source
-from assistant.training.fitting import NGRAM_C, VECTOR_C, LinearHead, fit_linear, ngram_features, ngram_rows
+from assistant.training.fitting import NGRAM_C, VECTOR_C, fit_linear, ngram_features, ngram_rows
 from assistant.training.tuning import NO_ACT, Examples, Recipe, Start, tune
 from eval.cases import DataSource
 from eval.report import Report
@@ -171,18 +171,14 @@ def _run(
         apart = settings.model_copy(update={"data_dir": Path(place)})
         judge = OnnxEncoder(ensure_encoder(apart, deltas=tuned.deltas), workers=2)
         asked = [row.text for row in split.test] + list(split.outside)
-        scores = _scores(tuned.heads["intent"], (judge.encode(asked, "query") - mean) / scale)
+        scores = tuned.heads["intent"].scores((judge.encode(asked, "query") - mean) / scale)
     ngrams, idf = ngram_features(texts)
     letters = fit_linear(ngrams, labels, NGRAM_C, len(names))
-    by_letters = np.asarray(ngram_rows(asked, idf) @ letters.weight.T, np.float32) + letters.bias
+    by_letters = letters.scores(ngram_rows(asked, idf))
     mixed = (1 - LETTERS) * log_softmax(scores) + LETTERS * log_softmax(by_letters)
     inside = len(split.test)
     right = [names[best] == row.label for best, row in zip(mixed[:inside].argmax(axis=1), split.test, strict=True)]
     return Run(float(np.mean(right)), _auroc(scores.max(axis=1), inside) if split.outside else None)
-
-
-def _scores(head: LinearHead, standard: Floats) -> Floats:
-    return np.asarray(standard @ head.weight.T + head.bias, np.float32)
 
 
 def _auroc(best: Floats, inside: int) -> float:

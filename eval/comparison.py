@@ -24,11 +24,11 @@ from assistant.heads import Floats, Heads, Indices, log_softmax
 from assistant.settings import Settings
 from assistant.taxonomy import load_taxonomy
 from assistant.training.assembly import Rows
-from assistant.training.conversion import Source, ensure_encoder, open_source
+from assistant.training.conversion import Source, ensure_encoder
 from assistant.training.deltas import Deltas, factors_of
-from assistant.training.fitting import NGRAM_C, VECTOR_C, LinearHead, fit_linear, ngram_features, ngram_rows
-from assistant.training.trainer import encoded, gathered
-from assistant.training.tuning import Examples, Recipe, Run, Start, Tuned, tune
+from assistant.training.fitting import NGRAM_C, fit_linear, ngram_features, ngram_rows
+from assistant.training.trainer import encoded, gathered, start_of, tuned_from
+from assistant.training.tuning import Examples, Recipe, Run, Start, Tuned
 from eval.cases import DATA, IntentCase, load
 from eval.errors import instructive
 from eval.index import message_encoder
@@ -103,12 +103,12 @@ class Trained:
     def views(self) -> Views:
         """What its intent head says."""
         head = self.tuned.heads["intent"]
-        return Views(*(_scores(head, vectors) for vectors in self.vectors[1:]))
+        return Views(*(log_softmax(head.scores(vectors)) for vectors in self.vectors[1:]))
 
     @cached_property
     def learnt(self) -> Floats:
         """What its intent head says of the rows it learnt from."""
-        return _scores(self.tuned.heads["intent"], self.vectors[0])
+        return log_softmax(self.tuned.heads["intent"].scores(self.vectors[0]))
 
 
 class Laboratory:
@@ -137,25 +137,14 @@ class Laboratory:
     def frozen(self, rows: Rows) -> tuple[Start, tuple[Floats, Floats, Floats]]:
         """Logistic regression on the encoder as it came, and its standardised vectors of all three sets."""
         learnt = encoded(rows.texts, self._encoder, self._folder, self._progress)
-        mean, scale = learnt.mean(axis=0), learnt.std(axis=0) + np.float32(1e-6)
-        study, exam = (encoded(texts, self._encoder, self._folder, self._progress) for texts in self._judged)
-        vectors = ((learnt - mean) / scale, (study - mean) / scale, (exam - mean) / scale)
-        heads = {
-            "intent": fit_linear(vectors[0], rows.intents, VECTOR_C, self._classes),
-            "act": fit_linear(vectors[0][rows.with_act], rows.acts[rows.with_act], VECTOR_C, 4),
-        }
-        return Start(mean, scale, heads), vectors
+        start = start_of(learnt, rows, self._classes)
+        return start, self._standard(start, self._encoder, rows)
 
     def letters(self, rows: Rows) -> Views:
         """Logistic regression on character n-grams."""
         ngrams, idf = ngram_features(rows.texts)
         head = fit_linear(ngrams, rows.intents, NGRAM_C, self._classes)
-        return Views(
-            *(
-                log_softmax(np.asarray(ngram_rows(texts, idf) @ head.weight.T, np.float32) + head.bias)
-                for texts in self._judged
-            )
-        )
+        return Views(*(log_softmax(head.scores(ngram_rows(texts, idf))) for texts in self._judged))
 
     def neighbours(self, rows: Rows, vectors: tuple[Floats, Floats, Floats]) -> Views:
         """The labels of the nearest utterances, the nearer the more."""
@@ -164,21 +153,11 @@ class Laboratory:
         model = KNeighborsClassifier(NEIGHBOURS, weights="distance", metric="cosine").fit(vectors[0], rows.intents)
         return Views(*(np.log(model.predict_proba(part) + 1e-6).astype(np.float32) for part in vectors[1:]))
 
-    def tuned(
-        self, name: str, rows: Rows, recipe: Recipe, seed: int, kind: Callable[..., Run] | None = None
-    ) -> Trained:
+    def tuned(self, name: str, rows: Rows, recipe: Recipe, seed: int, kind: Callable[..., Run] = Run) -> Trained:
         """Tune on these rows, convert, encode."""
-        bar = self._progress.add_task(name, total=None)
         start, _ = self.frozen(rows)
-        tuned = tune(
-            open_source(self._settings.encoder),
-            rows.examples,
-            start,
-            recipe,
-            seed,
-            self._folder,
-            lambda done, steps: self._progress.update(bar, completed=done, total=steps),
-            kind,
+        tuned = tuned_from(
+            start, self._settings, rows, recipe, self._folder, self._progress, name=name, seed=seed, kind=kind
         )
         return self.converted(rows, start, tuned)
 
@@ -186,9 +165,12 @@ class Laboratory:
         """What a tuned encoder says after int8."""
         apart = self._settings.model_copy(update={"data_dir": self._folder})
         encoder = OnnxEncoder(ensure_encoder(apart, deltas=tuned.deltas), workers=2)
+        return Trained(tuned, self._standard(start, encoder, rows))
+
+    def _standard(self, start: Start, encoder: OnnxEncoder, rows: Rows) -> tuple[Floats, Floats, Floats]:
         parts = (encoded(texts, encoder, self._folder, self._progress) for texts in (rows.texts, *self._judged))
         learnt, study, exam = ((part - start.mean) / start.scale for part in parts)
-        return Trained(tuned, (learnt, study, exam))
+        return learnt, study, exam
 
 
 def cut(deltas: Deltas, rank: int) -> Deltas:
@@ -205,7 +187,7 @@ def variants(lab: Laboratory, letters_share: float) -> dict[str, Views]:
     rows = lab.rows(ROWS)
     letters = lab.letters(rows)
     start, vectors = lab.frozen(rows)
-    frozen = Views(*(_scores(start.heads["intent"], part) for part in vectors[1:]))
+    frozen = Views(*(log_softmax(start.heads["intent"].scores(part)) for part in vectors[1:]))
     found = {
         "letters (character n-grams, logistic regression)": letters,
         "frozen encoder, logistic regression": frozen,
@@ -307,10 +289,6 @@ def compare(settings: Settings, study_path: Path) -> Report:
 def _curve(curve: Mapping[int, Mapping[str, float | None]]) -> bytes:
     lines = {name: [figures[name] or 0.0 for figures in curve.values()] for name in ("strict", "clear", "own_exam")}
     return curve_plot(list(curve), lines, "utterances learnt from", "accuracy")
-
-
-def _scores(head: LinearHead, standard: Floats) -> Floats:
-    return log_softmax(np.asarray(standard @ head.weight.T + head.bias, np.float32))
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from assistant.taxonomy import Taxonomy
 from assistant.types.understanding import Prediction
+from assistant.types.value import IntentId
 from eval.cases import DataSource, IntentCase
 
 MOST = 50
@@ -21,8 +22,8 @@ def instructive(
 ) -> list[dict[str, Any]]:
     """Rows that were read wrongly, the surest first; then, up to `most`, those read rightly by the least margin."""
     read = [(case, classifier.predict(case.text)) for case in cases]
-    wrong = [(case, said) for case, said in read if case.row.gold != said.intent and _is_wrong(case, said)]
     right = [(case, said) for case, said in read if case.row.gold == said.intent]
+    wrong = [(case, said) for case, said in read if case.row.gold != said.intent and not _is_defended(case, said)]
     wrong.sort(key=lambda pair: -pair[1].confidence)
     right.sort(key=lambda pair: _margin(pair[1]))
     return [
@@ -49,18 +50,19 @@ def kind_of(case: IntentCase, said: Prediction, taxonomy: Taxonomy) -> str:
         return "the other annotator's label"
     if gold is None:
         return "annotators differ, and neither said this"
-    group = {str(intent.id): intent.group for intent in taxonomy.intents}
-    if group[gold] == group[said.intent]:
-        return f"neighbours within {group[gold]}"
-    if not taxonomy[said.intent].has_act:
+    wanted, read = taxonomy[IntentId(gold)], taxonomy[said.intent]
+    if wanted.group == read.group:
+        return f"neighbours within {wanted.group}"
+    if not read.has_act:
         return "a request taken for small talk or for nothing"
-    if not taxonomy[taxonomy.ids[taxonomy.ids.index(gold)]].has_act:
+    if not wanted.has_act:
         return "small talk or nothing taken for a request"
-    return f"{group[gold]} taken for {group[said.intent]}"
+    return f"{wanted.group} taken for {read.group}"
 
 
-def _is_wrong(case: IntentCase, said: Prediction) -> bool:
-    return case.row.gold is not None or not case.row.accepts(said.intent)
+def _is_defended(case: IntentCase, said: Prediction) -> bool:
+    """Whether the annotators differ and one of them said the same."""
+    return case.row.gold is None and case.row.accepts(said.intent)
 
 
 def _margin(said: Prediction) -> float:

@@ -25,12 +25,12 @@ from assistant.heads import Adapted, Floats, Heads, HeadsMeta, ngram_buckets
 from assistant.masking import MAX_CHARACTERS, clean, mask
 from assistant.settings import Settings
 from assistant.training.assembly import SEED, Material, Models, Rows, assemble, progress_on, write
-from assistant.training.conversion import ensure_message_encoder, open_source
-from assistant.training.data import Utterance
+from assistant.training.conversion import ensure_message_encoder
+from assistant.training.data import Utterance, lines_of
 from assistant.training.deltas import Deltas
 from assistant.training.fitting import LinearHead
-from assistant.training.trainer import encoded, gathered
-from assistant.training.tuning import NO_ACT, Recipe, Start, tune
+from assistant.training.trainer import encoded, gathered, tuned_from
+from assistant.training.tuning import NO_ACT, Recipe, Start
 
 ADAPTING = Recipe(epochs=0, settling=1, settling_rate=1.5e-4)
 """One pass on the factors of the present change, at half the rate of the first training."""
@@ -81,16 +81,7 @@ def adapt(
         material = replace(material, learn=sum([taught] * TIMES, material.learn + sure))
         heads = {name: LinearHead(*before.linear(name)) for name in ("intent", "act")}
         start = Start(*before.standard, heads, Deltas.load(settings.weights_dir))
-        bar = progress.add_task("adapting the encoder", total=None)
-        tuned = tune(
-            open_source(settings.encoder),
-            material.learn.examples,
-            start,
-            recipe,
-            SEED,
-            folder,
-            lambda done, steps: progress.update(bar, completed=done, total=steps),
-        )
+        tuned = tuned_from(start, settings, material.learn, recipe, folder, progress)
         adapted = Adapted(
             began_with=before.version,
             messages=len(sure.texts),
@@ -99,18 +90,15 @@ def adapt(
         )
         models = assemble(settings, material, start, tuned, recipe, progress, adapted=adapted)
         judged = encoder.encode(material.judge.texts, "query")
-    _refuse_worse(before, judged, models, material)
+    refuse_worse(_changes(before, judged, models, material))
     write(models, out or settings.weights_dir)
     return models.meta
 
 
 def _canonical_messages(path: Path, glossary: Glossary) -> list[str]:
     """Distinct messages as the heads see them, in the file's order. Raises InvalidInput."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
-    messages = dict.fromkeys(glossary.canonical(text) for line in lines if (text := _masked(line)) is not None)
+    texts = (_masked(line) for _, line in lines_of(path))
+    messages = dict.fromkeys(glossary.canonical(text) for text in texts if text is not None)
     if not messages:
         raise InvalidInput(f"{path} holds no message: write one a line")
     return list(messages)
@@ -141,27 +129,25 @@ def _sure(heads: Heads, texts: Sequence[str], vectors: Sequence[Floats] | Floats
     return Rows([texts[row] for row in rows], intents, np.full(len(rows), NO_ACT))
 
 
-def _refuse_worse(before: Heads, vectors: Floats, models: Models, material: Material) -> None:
-    """Raises ModelRegressed where a figure fell by more than chance explains (paired, 95 %)."""
+def _changes(before: Heads, vectors: Floats, models: Models, material: Material) -> dict[str, Floats]:
+    """Figure by figure, what changed on the calibration rows; `vectors` are theirs under the encoder before."""
     judge = material.judge
     old, new = _verdicts(before, vectors, judge), _verdicts(models.heads, models.vectors, judge)
     human = np.array([material.taxonomy.intents[index].route == "human" for index in judge.intents])
-    refuse_worse(
-        {
-            "intent": new.intent - old.intent,
-            "human-route intent": (new.intent - old.intent)[human],
-            "act": (new.act - old.act)[judge.with_act],
-        }
-    )
+    return {
+        "intent": new.intent - old.intent,
+        "human-route intent": (new.intent - old.intent)[human],
+        "act": (new.act - old.act)[judge.with_act],
+    }
 
 
 def refuse_worse(changes: Mapping[str, Floats]) -> None:
-    """Raises ModelRegressed where a figure fell by more than chance explains.
+    """Raises ModelRegressed where a figure fell by more than chance explains (paired, 95 %).
 
     `changes` holds per figure and row 1 where only the new model is right, -1 where only the old one is, else 0.
     """
     for name, change in changes.items():
-        if change.mean() + _SIGMAS * change.std() / np.sqrt(len(change)) < 0:
+        if len(change) and change.mean() + _SIGMAS * change.std() / np.sqrt(len(change)) < 0:
             raise ModelRegressed(
                 f"{name} accuracy on {len(change)} calibration rows would change by {100 * change.mean():.1f} points: "
                 "the models stay as they are; look at what the messages and corrections teach"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -40,19 +40,13 @@ class _Corrected(BaseModel):
 
     @property
     def label(self) -> IntentId | None:
-        """`gold` wins where both stand."""
-        return self.gold or self.intent
+        """`gold` wins where both stand; a null one says that nobody knows."""
+        return self.gold if "gold" in self.model_fields_set else self.intent
 
 
 def load_utterances(path: Path, taxonomy: Taxonomy) -> tuple[Utterance, ...]:
     """Read a JSONL file. Raises InvalidInput with file and line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
-    utterances = tuple(
-        _parse(line, f"{path}:{number}", taxonomy) for number, line in enumerate(lines, start=1) if line.strip()
-    )
+    utterances = tuple(_parse(line, f"{path}:{number}", taxonomy) for number, line in lines_of(path))
     if missing := [name for name in taxonomy.ids if name not in {utterance.intent for utterance in utterances}]:
         raise InvalidInput(f"{path} has no utterance of: {', '.join(missing)}")
     return utterances
@@ -63,19 +57,24 @@ def load_corrections(path: Path) -> tuple[Correction, ...]:
 
     Raises InvalidInput with file and line.
     """
+    found = []
+    for number, line in lines_of(path):
+        try:
+            row = _Corrected.model_validate_json(line)
+        except ValidationError as error:
+            raise InvalidInput(f"{path}:{number}: {error}") from error
+        if row.label is not None:
+            found.append(Correction(text=row.text, intent=row.label))
+    return tuple(found)
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, with their numbers. Raises InvalidInput."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read as UTF-8: {error}") from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = _Corrected.model_validate_json(line) if line.strip() else None
-        except ValidationError as error:
-            raise InvalidInput(f"{path}:{number}: {error}") from error
-        if row is not None and row.label is not None:
-            found.append(Correction(text=row.text, intent=row.label))
-    return tuple(found)
+    yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
 def _parse(line: str, where: str, taxonomy: Taxonomy) -> Utterance:

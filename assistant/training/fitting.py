@@ -29,6 +29,10 @@ class LinearHead:
     weight: Floats
     bias: Floats
 
+    def scores(self, features: "Floats | csr_matrix") -> Floats:
+        """Of each row, shape (rows, classes)."""
+        return np.asarray(features @ self.weight.T, np.float32) + self.bias
+
 
 def ngram_features(texts: Sequence[str]) -> tuple["csr_matrix", Floats]:
     """Tf-idf rows of canonical texts, and the idf of every bucket (smoothed, so that unseen buckets have one)."""

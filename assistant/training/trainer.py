@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from assistant.taxonomy import Taxonomy, load_taxonomy
 from assistant.training.assembly import ACTS, SEED, Material, Rows, assemble, progress_on, write
 from assistant.training.conversion import ensure_encoder, open_source
 from assistant.training.data import Utterance, load_utterances, stratified_folds
-from assistant.training.fitting import VECTOR_C, LinearHead, fit_linear
-from assistant.training.tuning import Recipe, Start, tune
+from assistant.training.fitting import VECTOR_C, fit_linear
+from assistant.training.tuning import Recipe, Run, Start, Tuned, tune
 
 QUICK_ROWS = 40
 """Utterances an intent that a quick run learns from."""
@@ -49,19 +49,9 @@ def train(
     folder = settings.data_dir / "training"
     encoder = OnnxEncoder(ensure_encoder(settings, console), workers=os.cpu_count() or 1)
     with progress_on(console) as progress:
-        start = _start(encoded(material.learn.texts, encoder, folder, progress), material)
-        tuned = None
-        if not quick:
-            bar = progress.add_task("tuning the encoder", total=None)
-            tuned = tune(
-                open_source(settings.encoder),
-                material.learn.examples,
-                start,
-                recipe,
-                SEED,
-                folder,
-                lambda done, steps: progress.update(bar, completed=done, total=steps),
-            )
+        vectors = encoded(material.learn.texts, encoder, folder, progress)
+        start = start_of(vectors, material.learn, len(material.taxonomy.ids))
+        tuned = None if quick else tuned_from(start, settings, material.learn, recipe, folder, progress)
         models = assemble(settings, material, start, tuned, recipe, progress, quick=quick)
     write(models, out or settings.weights_dir)
     return models.meta
@@ -76,6 +66,39 @@ def gathered(settings: Settings, data: Path | None, calibration: Path | None, *,
     glossary = load_glossary(glossary_path)
     learn, judge = Rows.of(learnt, glossary, taxonomy), Rows.of(judged, glossary, taxonomy)
     return Material(taxonomy, glossary_path, source, learnt, learn, judge)
+
+
+def start_of(vectors: Floats, learn: Rows, intents: int) -> Start:
+    """Logistic regression on the encoder as it is: where tuning begins, and all there is of a quick run."""
+    mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
+    standard, some = (vectors - mean) / scale, learn.with_act
+    heads = {
+        "intent": fit_linear(standard, learn.intents, VECTOR_C, intents),
+        "act": fit_linear(standard[some], learn.acts[some], VECTOR_C, len(ACTS)),
+    }
+    return Start(mean, scale, heads)
+
+
+def tuned_from(
+    start: Start,
+    settings: Settings,
+    learn: Rows,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+    *,
+    name: str = "tuning the encoder",
+    seed: int = SEED,
+    kind: Callable[..., Run] = Run,
+) -> Tuned:
+    """Tune under a progress bar; checkpoints lie in `folder`. Raises ConfigurationError without an encoder."""
+    bar = progress.add_task(name, total=None)
+    source = open_source(settings.encoder)
+
+    def after_step(done: int, steps: int) -> None:
+        progress.update(bar, completed=done, total=steps)
+
+    return tune(source, learn.examples, start, recipe, seed, folder, after_step, kind)
 
 
 def encoded(texts: Sequence[str], encoder: OnnxEncoder, folder: Path, progress: Progress) -> Floats:
@@ -119,18 +142,6 @@ def _few(rows: Sequence[Utterance]) -> list[Utterance]:
         if taken[row.intent] <= QUICK_ROWS:
             few.append(row)
     return few
-
-
-def _start(vectors: Floats, material: Material) -> Start:
-    """Logistic regression on the encoder as it is: where tuning begins, and all there is of a quick run."""
-    mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
-    standard = (vectors - mean) / scale
-    learn, some = material.learn, material.learn.with_act
-    heads: Mapping[str, LinearHead] = {
-        "intent": fit_linear(standard, learn.intents, VECTOR_C, len(material.taxonomy.ids)),
-        "act": fit_linear(standard[some], learn.acts[some], VECTOR_C, len(ACTS)),
-    }
-    return Start(mean, scale, heads)
 
 
 def _save(path: Path, rows: Floats) -> None:

@@ -84,34 +84,6 @@ class Tuned:
     deltas: Deltas
 
 
-def tune(
-    source: Source,
-    examples: Examples,
-    start: Start,
-    recipe: Recipe,
-    seed: int,
-    folder: Path,
-    after_step: Callable[[int, int], None],
-    kind: "Callable[[Source, Examples, Start, Recipe, int], Run] | None" = None,
-) -> Tuned:
-    """Tune an encoder; its model is used up by it. `after_step` hears steps done and steps in all.
-
-    Checkpoints lie under `folder`, named by everything the run depends on. `kind` makes a run with another loss.
-    """
-    run = (kind or Run)(source, examples, start, recipe, seed)
-    checkpoint = folder / f"tuning-{run.identity[:16]}.safetensors"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = run.resume(checkpoint)
-    after_step(done, run.steps)
-    while done < run.steps:
-        run.step(done)
-        done += 1
-        after_step(done, run.steps)
-        if done % _SAVE_EVERY == 0 or done == run.steps:
-            run.save(checkpoint, done)
-    return run.result()
-
-
 class Run:
     """One tuning run: model, heads, optimiser, and the batch that belongs to each step; `loss` may be overridden."""
 
@@ -306,6 +278,35 @@ class Run:
             for name, head in self._heads.items()
         }
         return Tuned(heads, Deltas.of(self._base, factors, vectors))
+
+
+def tune(
+    source: Source,
+    examples: Examples,
+    start: Start,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    after_step: Callable[[int, int], None],
+    kind: Callable[[Source, Examples, Start, Recipe, int], Run] = Run,
+) -> Tuned:
+    """Tune an encoder; its model is used up by it. `after_step` hears steps done and steps in all.
+
+    Checkpoints lie under `folder`, named by everything the run depends on. `kind` makes the run: `Run`, or one
+    with another loss.
+    """
+    run = kind(source, examples, start, recipe, seed)
+    checkpoint = folder / f"tuning-{run.identity[:16]}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = run.resume(checkpoint)
+    after_step(done, run.steps)
+    while done < run.steps:
+        run.step(done)
+        done += 1
+        after_step(done, run.steps)
+        if done % _SAVE_EVERY == 0 or done == run.steps:
+            run.save(checkpoint, done)
+    return run.result()
 
 
 def _low_rank(up: Floats, down: Floats) -> "torch.nn.Module":
