@@ -43,6 +43,7 @@ audit:
 
 verify: $(VENV)/.ready $(VENV)/.test
 	$(BIN)/assistant evaluate intents
+	$(BIN)/assistant evaluate intents --data eval/data/two_requests.jsonl
 	$(BIN)/assistant evaluate retrieval
 	$(BIN)/assistant evaluate slots
 	$(BIN)/assistant evaluate dialogues
