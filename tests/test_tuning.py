@@ -17,7 +17,7 @@ from assistant.training.fitting import LinearHead
 from assistant.training.tuning import NO_ACT, Examples, Recipe, Start, Tuned, tune
 
 WORDS = ["[UNK]", "query", ":", "pay", "bill", "limit", "raise", "refund", "when", "how", "please", "my", "the"]
-RECIPE = Recipe(epochs=6, settling=2, batch=8, rate=3e-3, settling_rate=3e-3, head_rate=1e-2, rank=4)
+RECIPE = Recipe(starts=2, epochs=6, settling=2, batch=8, rate=3e-3, settling_rate=3e-3, head_rate=1e-2, rank=4)
 SEED = 7
 
 
@@ -63,8 +63,8 @@ def vectors_of(source: Source) -> np.ndarray:
 
 
 def test_what_is_shipped_of_a_run_is_what_was_learnt(tmp_path: Path) -> None:
-    source = tiny_source()
-    result = tune(source, examples(), start(), RECIPE, SEED, tmp_path, lambda done, steps: None)
+    source, one_start = tiny_source(), replace(RECIPE, starts=1)
+    result = tune(source, examples(), start(), one_start, SEED, tmp_path, lambda done, steps: None)
     source.model.train(False)
     learnt, shipped, before = (vectors_of(one) for one in (source, tuned(tiny_source(), result.deltas), tiny_source()))
     lost, moved = 1 - (learnt * shipped).sum(axis=1), 1 - (learnt * before).sum(axis=1)
@@ -73,13 +73,17 @@ def test_what_is_shipped_of_a_run_is_what_was_learnt(tmp_path: Path) -> None:
     assert ((shipped / 0.25 @ head.weight.T + head.bias).argmax(axis=1) == examples().intents).all()
 
 
-@pytest.mark.parametrize("stop", [5, 18, 20], ids=["while learning freely", "at the cut", "while settling"])
+@pytest.mark.parametrize(
+    "stop",
+    [5, 19, 26, 37, 41],
+    ids=["while learning freely", "between starts", "in another start", "at the cut", "while settling"],
+)
 def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
     whole = run(tmp_path / "whole")
-    monkeypatch.setattr(tuning, "_SAVE_EVERY", 2)
+    monkeypatch.setattr(tuning, "_SAVE_EVERY", 3)
 
     def stopping(done: int, steps: int) -> None:
-        assert steps == 24
+        assert steps == 42
         if done == stop:
             raise KeyboardInterrupt
 
@@ -89,9 +93,29 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pyte
     again = tune(
         tiny_source(), examples(), start(), RECIPE, SEED, tmp_path / "halves", lambda done, _: heard.append(done)
     )
-    assert stop - 2 <= heard[0] <= stop
+    assert stop - 3 <= heard[0] < stop
     assert again.deltas.digest == whole.deltas.digest
     assert np.array_equal(again.heads["intent"].weight, whole.heads["intent"].weight)
+
+
+def test_starts_that_see_the_same_average_to_what_each_ends_with(tmp_path: Path) -> None:
+    one_batch = replace(RECIPE, batch=24, settling=0, dropout=0.0, rank=16)
+
+    def ended(starts: int) -> tuple[Tuned, np.ndarray]:
+        recipe = replace(one_batch, starts=starts)
+        result = tune(tiny_source(), examples(), start(), recipe, SEED, tmp_path, lambda done, steps: None)
+        return result, vectors_of(tuned(tiny_source(), result.deltas))
+
+    (once, vectors), (thrice, averaged) = ended(1), ended(3)
+    assert np.allclose(vectors, averaged, atol=1e-3)
+    assert np.allclose(once.heads["intent"].weight, thrice.heads["intent"].weight, atol=5e-3)
+    assert not np.allclose(vectors, vectors_of(tiny_source()), atol=0.02)
+
+
+def test_another_start_learns_in_another_order(tmp_path: Path) -> None:
+    twice = run(tmp_path)
+    once = tune(tiny_source(), examples(), start(), replace(RECIPE, starts=1), SEED, tmp_path, lambda done, steps: None)
+    assert not np.allclose(once.heads["intent"].weight, twice.heads["intent"].weight, atol=1e-3)
 
 
 def test_a_run_that_goes_on_ships_the_changes_of_both(tmp_path: Path) -> None:

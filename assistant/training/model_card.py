@@ -71,12 +71,18 @@ to {found.corrections} messages that people labelled. The recipe below is that o
 def _tuning(meta: HeadsMeta, recipe: Recipe) -> str:
     if meta.deltas is None:
         return "## Tuning\n\nNone: the encoder is as it came, the heads are logistic regressions on its vectors."
+    free = f"""
+- {recipe.starts} starts of {recipe.epochs} passes in which all learn freely, at a peak rate of {recipe.rate:g};
+  their ends are averaged"""
     return f"""## Tuning
 
-All matrices of the encoder but its word table, together with both vector heads: {recipe.epochs} passes freely at a peak
-learning rate of {recipe.rate:g}, then {recipe.settling} on the factors of the change at {recipe.settling_rate:g} (heads
-{recipe.head_rate:g}); batches of {recipe.batch}, AdamW, label smoothing {recipe.smoothing:g}, dropout
-{recipe.dropout:g}, act loss weighted {recipe.act_weight:g}.
+All matrices of the encoder but its word table, together with both vector heads:
+{free if recipe.epochs else ""}
+- {recipe.settling} passes in which the factors of the change learn, at a peak rate of {recipe.settling_rate:g}
+- heads at {recipe.head_rate:g}; batches of {recipe.batch}, AdamW, label smoothing {recipe.smoothing:g}, dropout
+  {recipe.dropout:g}
+- act loss weighted {recipe.act_weight:g}
+
 Shipped is the change, at rank {recipe.rank} of each matrix in eight bits (`encoder.safetensors`, digest
 `{meta.deltas[:16]}`); set-up merges it and converts to int8. All figures are taken after that."""
 

@@ -1,8 +1,10 @@
 """Tunes an encoder and its heads on labelled utterances, with torch; a stopped run goes on where it was.
 
 First every matrix of the encoder but the word table learns freely, together with one linear head for the intents and
-one for the acts; the heads start where logistic regression on the untuned vectors ended. Then each change is cut to its
-best low-rank factors, and the factors learn on: cutting alone cost a point or two, which this last stretch wins back.
+one for the acts; the heads start where logistic regression on the untuned vectors ended. That is done more than once,
+on rows in another order, and the weights it ends with are averaged (model soups; Wortsman et al., 2022): which way one
+run falls on messages unlike those it learnt from is partly chance. Then each change is cut to its best low-rank
+factors, and the factors learn on: cutting alone cost a point or two, which this last stretch wins back.
 The same rows, recipe and seed give the same weights on the same machine, also across a stop.
 """
 
@@ -38,13 +40,15 @@ _DECAY = 0.01
 class Recipe:
     """How to tune; the defaults are what measured best."""
 
-    epochs: int = 4
-    """Passes in which the encoder learns freely."""
+    starts: int = 2
+    """How often the encoder learns freely from where it starts; the ends are averaged."""
+    epochs: int = 3
+    """Passes of each start."""
     settling: int = 1
-    """Passes in which its factors do."""
+    """Passes in which the factors of the average learn."""
     batch: int = 32
     rate: float = 1e-4
-    """Peak learning rate of the encoder; it rises over `warmup` of a stretch and falls in a line to nothing."""
+    """Peak learning rate of the encoder; it rises over `warmup` of a start and falls in a line to nothing."""
     settling_rate: float = 3e-4
     head_rate: float = 1e-3
     warmup: float = 0.06
@@ -110,12 +114,15 @@ class Run:
         if start.deltas is not None:
             merge(source, start.deltas)
         self._factors: dict[str, Any] = {}
+        self._sum: dict[str, torch.Tensor] = {}
         self._epoch: tuple[int, list[Indices]] = (-1, [])
         self._an_epoch = len(self._ids) // recipe.batch
-        self._free = recipe.epochs * self._an_epoch
+        self._a_start = recipe.epochs * self._an_epoch
+        self._free = recipe.starts * self._a_start
         self.steps = self._free + recipe.settling * self._an_epoch
         self.identity = self._identity(source, start)
         self._learn(recipe.rate)
+        self._first = {name: values.detach().clone() for name, values in self._learning.items()}
 
     def _learn(self, rate: float) -> None:
         """Set up what learns: the linear layers and vectors of the model as they are now, and the heads."""
@@ -135,11 +142,24 @@ class Run:
         ]
         self._optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
+    def _end_start(self) -> None:
+        """Add what this start ended with to the sum, and go back to where it began."""
+        import torch
+
+        with torch.no_grad():
+            for name, values in self._learning.items():
+                self._sum[name] = self._sum.get(name, 0) + values.detach().clone()
+                values.copy_(self._first[name])
+        self._learn(self._recipe.rate)
+
     def _compress(self) -> None:
-        """Put the factors of each matrix's change in the place of the matrix."""
+        """Put the factors of each matrix's change, averaged over the starts, in the place of the matrix."""
         import torch
         from torch.nn.utils import parametrize
 
+        with torch.no_grad():
+            for name, values in self._sum.items():
+                self._learning[name].copy_(values / self._recipe.starts)
         for name, module in self._model.named_modules():
             if isinstance(module, torch.nn.Linear):
                 before = self._before[f"{name}.weight"]
@@ -168,6 +188,8 @@ class Run:
         import torch
 
         torch.manual_seed(self._seed * 1_000_003 + number)
+        if 0 < number <= self._free and number % self._a_start == 0:
+            self._end_start()
         if number >= self._free and not self._factors:
             self._compress()
         for group, rate in zip(self._optimiser.param_groups, self._rates.values(), strict=True):
@@ -181,7 +203,10 @@ class Run:
         self._optimiser.step()
 
     def _pace(self, number: int) -> float:
-        begin, end = (0, self._free) if number < self._free else (self._free, self.steps)
+        begin, end = self._free, self.steps
+        if number < self._free:
+            begin = number - number % self._a_start
+            end = begin + self._a_start
         warm = max(1.0, self._recipe.warmup * (end - begin))
         return min(1.0, (number - begin + 1) / warm) * max(0.01, 1 - (number - begin) / (end - begin))
 
@@ -235,13 +260,15 @@ class Run:
     # --- stop and go on ---
 
     def save(self, path: Path, done: int) -> None:
-        """Weights, the optimiser's moments and the number of steps, renamed into place when complete."""
+        """Weights, moments of the optimiser, sums over ended starts, steps done; renamed into place when complete."""
         from safetensors.torch import save_file
 
         tensors = {f"weight/{name}": parameter.detach() for name, parameter in self._learning.items()}
         for name, parameter in self._learning.items():
             for key, value in self._optimiser.state[parameter].items():
                 tensors[f"{key}/{name}"] = value
+        if not self._factors:
+            tensors |= {f"sum/{name}": values for name, values in self._sum.items()}
         part = path.with_suffix(".part")
         save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata={"done": str(done)})
         part.replace(path)
@@ -257,6 +284,8 @@ class Run:
             done = int(file.metadata()["done"])
             if done > self._free:
                 self._compress()
+            elif done > self._a_start:
+                self._sum = {name: file.get_tensor(f"sum/{name}") for name in self._learning}
             for name, parameter in self._learning.items():
                 parameter.copy_(file.get_tensor(f"weight/{name}"))
                 self._optimiser.state[parameter] = {
@@ -267,6 +296,8 @@ class Run:
     def result(self) -> Tuned:
         """The heads and the changes, as they are now."""
         if not self._factors:
+            if self._free:
+                self._end_start()
             self._compress()
         factors = {name: (of.up.detach().numpy(), of.down.detach().numpy()) for name, of in self._factors.items()}
         now = dict(self._model.named_parameters())
