@@ -1,4 +1,10 @@
-"""Public benchmarks: the recipe of the shipped models, trained on a benchmark's own split and thrown away after."""
+"""Public benchmarks: the recipe of the shipped models, trained on a benchmark's own split and thrown away after.
+
+Where a label has few rows nothing is tuned: heads stand on both encoders that serve, and the labels' own names are
+learnt as sentences. That was chosen on rows of BANKING77's training split that were not drawn (four draws of ten a
+label, 3,000 rows): one encoder 81.4 %, both 82.8, with heads regularised less 83.3, letters 0.2 beside them 83.4.
+Tuning on so few rows ended below the untuned encoder.
+"""
 
 import csv
 import hashlib
@@ -19,7 +25,7 @@ from assistant.adapters.encoders import OnnxEncoder
 from assistant.errors import InvalidInput
 from assistant.heads import Floats, Indices, log_softmax
 from assistant.settings import Settings
-from assistant.training.conversion import ensure_encoder, open_source
+from assistant.training.conversion import ensure_encoder, ensure_message_encoder, open_source
 from assistant.training.fitting import NGRAM_C, VECTOR_C, fit_linear, ngram_features, ngram_rows
 from assistant.training.tuning import NO_ACT, Examples, Recipe, Start, tune
 from eval.cases import DataSource
@@ -30,7 +36,11 @@ LETTERS = 0.2
 RECIPE = Recipe(starts=1, epochs=4)
 """As shipped, but from one start with a pass more: results are averaged over seeds as it is."""
 FEWEST_STEPS = 600
-"""Few shots are gone over more often: until the encoder has learnt this many batches."""
+"""Small splits are gone over more often: until the encoder has learnt this many batches."""
+FEW = 20
+"""Rows a label up to which nothing is tuned."""
+FEW_C = 0.3
+"""Inverse strength of the regularisation of heads that learn from few rows."""
 
 
 class Labelled(NamedTuple):
@@ -108,13 +118,13 @@ def evaluate_benchmark(
         for seed in range(seeds):
             learn = _few(split.train, shots, seed) if shots else list(split.train)
             bar = progress.add_task(f"{name}, seed {seed}", total=None)
-            paced = _paced(recipe or RECIPE, len(learn), fewest_steps)
+            paced = None if shots and shots <= FEW else _paced(recipe or RECIPE, len(learn), fewest_steps)
             work = _work(settings, encoder, learn, split, paced, seed)
             kept = work.with_suffix(".json")
             if not kept.exists():
                 run = _run(settings, encoder, learn, split, paced, seed, work, partial(_move, progress, bar))
                 kept.write_text(json.dumps(asdict(run)), encoding="utf-8")
-                shutil.rmtree(work)
+                shutil.rmtree(work, ignore_errors=True)
             runs.append(Run(**json.loads(kept.read_text(encoding="utf-8"))))
     accuracies = np.array([run.accuracy for run in runs])
     metrics: dict[str, float | None] = {"accuracy_strict": float(accuracies.mean()), "sd": float(accuracies.std())}
@@ -144,10 +154,11 @@ def _paced(recipe: Recipe, rows: int, fewest_steps: int) -> Recipe:
 
 
 def _work(
-    settings: Settings, encoder: OnnxEncoder, learn: Sequence[Labelled], split: Split, recipe: Recipe, seed: int
+    settings: Settings, encoder: OnnxEncoder, learn: Sequence[Labelled], split: Split, recipe: Recipe | None, seed: int
 ) -> Path:
     """The folder of one training, named by all that its result rests on but the code; the result lies beside it."""
-    rests_on = [encoder.meta.content, split.source.sha256, learn, asdict(recipe), LETTERS, seed]
+    how = asdict(recipe) if recipe else {"C": FEW_C, "beside": ensure_message_encoder(settings).name}
+    rests_on = [encoder.meta.content, split.source.sha256, learn, how, LETTERS, seed]
     return settings.data_dir / "benchmarks" / hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:32]
 
 
@@ -156,31 +167,59 @@ def _run(
     encoder: OnnxEncoder,
     learn: Sequence[Labelled],
     split: Split,
-    recipe: Recipe,
+    recipe: Recipe | None,
     seed: int,
     work: Path,
     after_step: Callable[[int, int], None],
 ) -> Run:
     names = sorted({row.label for row in learn})
     texts, labels = [row.text for row in learn], np.array([names.index(row.label) for row in learn], np.int64)
+    asked = [row.text for row in split.test] + list(split.outside)
+    if recipe is None:
+        texts, labels = texts + [name.replace("_", " ") for name in names], np.append(labels, np.arange(len(names)))
+        reader = OnnxEncoder(ensure_message_encoder(settings), workers=2)
+        views = [_untuned(one, texts, labels, asked) for one in (encoder, reader)]
+        meaning: Floats = np.mean(views, axis=0, dtype=np.float32)
+    else:
+        meaning = _tuned(settings, encoder, texts, labels, asked, recipe, seed, work, after_step)
+    ngrams, idf = ngram_features(texts)
+    letters = fit_linear(ngrams, labels, NGRAM_C, len(names))
+    mixed = (1 - LETTERS) * log_softmax(meaning) + LETTERS * log_softmax(letters.scores(ngram_rows(asked, idf)))
+    inside = len(split.test)
+    right = [names[best] == row.label for best, row in zip(mixed[:inside].argmax(axis=1), split.test, strict=True)]
+    return Run(float(np.mean(right)), _auroc(meaning.max(axis=1), inside) if split.outside else None)
+
+
+def _tuned(
+    settings: Settings,
+    encoder: OnnxEncoder,
+    texts: Sequence[str],
+    labels: Indices,
+    asked: Sequence[str],
+    recipe: Recipe,
+    seed: int,
+    work: Path,
+    after_step: Callable[[int, int], None],
+) -> Floats:
+    """Scores of the labels by an encoder that was tuned on the rows, (asked, labels)."""
     vectors = encoder.encode(texts, "query")
     mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
-    head = fit_linear((vectors - mean) / scale, labels, VECTOR_C, len(names))
+    head = fit_linear((vectors - mean) / scale, labels, VECTOR_C, int(labels.max()) + 1)
     examples = Examples(texts, labels, np.full(len(texts), NO_ACT))
     start = Start(mean, scale, {"intent": head})
     tuned = tune(open_source(settings.encoder), examples, start, recipe, seed, work, after_step)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:
         apart = settings.model_copy(update={"data_dir": Path(place)})
         judge = OnnxEncoder(ensure_encoder(apart, deltas=tuned.deltas), workers=2)
-        asked = [row.text for row in split.test] + list(split.outside)
-        scores = tuned.heads["intent"].scores((judge.encode(asked, "query") - mean) / scale)
-    ngrams, idf = ngram_features(texts)
-    letters = fit_linear(ngrams, labels, NGRAM_C, len(names))
-    by_letters = letters.scores(ngram_rows(asked, idf))
-    mixed = (1 - LETTERS) * log_softmax(scores) + LETTERS * log_softmax(by_letters)
-    inside = len(split.test)
-    right = [names[best] == row.label for best, row in zip(mixed[:inside].argmax(axis=1), split.test, strict=True)]
-    return Run(float(np.mean(right)), _auroc(scores.max(axis=1), inside) if split.outside else None)
+        return tuned.heads["intent"].scores((judge.encode(asked, "query") - mean) / scale)
+
+
+def _untuned(encoder: OnnxEncoder, texts: Sequence[str], labels: Indices, asked: Sequence[str]) -> Floats:
+    """Log-probabilities of the labels by a head on an encoder as it is, (asked, labels)."""
+    vectors = encoder.encode(texts, "query")
+    mean, scale = vectors.mean(axis=0), vectors.std(axis=0) + np.float32(1e-6)
+    head = fit_linear((vectors - mean) / scale, labels, FEW_C, int(labels.max()) + 1)
+    return log_softmax(head.scores((encoder.encode(asked, "query") - mean) / scale))
 
 
 def _auroc(best: Floats, inside: int) -> float:

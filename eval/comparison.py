@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ROWS = 8_000
 CURVE = (1_000, 2_000, 4_000, 8_000, 16_000)
-RECIPE = Recipe(starts=1, epochs=3)
+RECIPE = Recipe(starts=1, epochs=2)
 SEEDS = (0, 1, 2)
 NEIGHBOURS = 15
 _SEED = 20261125

@@ -156,18 +156,22 @@ def test_a_benchmark_is_learnt_from_its_own_split_and_thrown_away(settings: Sett
     before = sorted((Settings().data_dir / "models").iterdir())
     recipe = Recipe(epochs=1, settling=1, batch=4)
 
-    def measured() -> Report:
-        return evaluate_benchmark(settings, "clinc150", tmp_path, shots=4, seeds=1, recipe=recipe, fewest_steps=1)
+    def measured(shots: int | None = None) -> Report:
+        return evaluate_benchmark(settings, "clinc150", tmp_path, shots, seeds=1, recipe=recipe, fewest_steps=1)
 
     report = measured()
     assert report.metrics["accuracy_strict"] == 1.0
-    assert report.metrics["rows_learnt_from"] == 12
+    assert report.metrics["rows_learnt_from"] == 14
     assert report.metrics["oos_auroc"] == 1.0
     assert sorted((Settings().data_dir / "models").iterdir()) == before
     # What a seed ended with is kept, and taken from there when measuring goes on.
     [kept] = (settings.data_dir / "benchmarks").iterdir()
     kept.write_text('{"accuracy": 0.25, "outside_auroc": null}', encoding="utf-8")
     assert measured().metrics["accuracy_strict"] == 0.25
+    # Of few rows a label nothing is tuned.
+    few = measured(shots=4)
+    assert few.metrics["rows_learnt_from"] == 12
+    assert few.metrics["accuracy_strict"] == 1.0
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
