@@ -11,8 +11,8 @@ from rich.text import Text
 
 from assistant.compose import Application, compose
 from assistant.errors import AssistantError, InvalidInput, NotFound
+from assistant.library import require_set_up
 from assistant.settings import Settings
-from assistant.setup import require_set_up
 from assistant.types.messages import ProposalView, Reply
 from assistant.types.value import Locale, SessionId
 from assistant.types.views import ProvedIdentity

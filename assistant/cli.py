@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -11,21 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer import Argument, Option
 
+from assistant.cli_knowledge import knowledge
+from assistant.cli_options import PLAIN, Json, Language, Out, read_settings, terminal
 from assistant.errors import AssistantError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
 
-    from assistant.settings import Settings
-
-# Rich's markup of help and errors costs start-up time and writes errors over several lines.
-_PLAIN: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_completion": False}
-app = typer.Typer(help="A customer-service assistant for consumer-finance institutions.", **_PLAIN)
-knowledge = typer.Typer(help="The policy documents: validate, index, look up.", **_PLAIN)
-audit = typer.Typer(help="Evidence that the record is whole.", **_PLAIN)
-admin = typer.Typer(help="Agents and the database.", **_PLAIN)
+app = typer.Typer(help="A customer-service assistant for consumer-finance institutions.", **PLAIN)
+audit = typer.Typer(help="Evidence that the record is whole.", **PLAIN)
+admin = typer.Typer(help="Agents and the database.", **PLAIN)
 app.add_typer(knowledge, name="knowledge")
 app.add_typer(audit, name="audit")
 app.add_typer(admin, name="admin")
@@ -39,25 +34,6 @@ class Role(StrEnum):
     agent = "agent"
     supervisor = "supervisor"
     admin = "admin"
-
-
-class Product(StrEnum):
-    """Whose policies are searched."""
-
-    pay_later = "pay_later"
-    cash_loan = "cash_loan"
-    merchant_loan = "merchant_loan"
-
-
-class Language(StrEnum):
-    """A language the assistant speaks."""
-
-    zh = "zh-CN"
-    en = "en"
-
-
-Json = Annotated[bool, Option("--json", help="Print JSON.")]
-Out = Annotated[Path | None, Option(help="Folder that the result is written to.")]
 
 
 def main() -> NoReturn:
@@ -83,10 +59,10 @@ def main() -> NoReturn:
     except AssistantError as error:
         _fail(str(error), 1)
     except ValidationError as error:
-        _fail("; ".join(_of_settings(error)), 1)
+        _fail("; ".join(_ofsettings(error)), 1)
 
 
-def _of_settings(error: Any) -> "Iterator[str]":
+def _ofsettings(error: Any) -> "Iterator[str]":
     for problem in error.errors(include_url=False, include_input=False):
         name = ".".join(map(str, problem["loc"]))
         where = f"{name if name.isupper() else f'ASSISTANT_{name.upper()}'}: " if name else ""
@@ -96,19 +72,6 @@ def _of_settings(error: Any) -> "Iterator[str]":
 def _fail(message: str, status: int) -> NoReturn:
     print("assistant: " + " ".join(message.split()), file=sys.stderr)
     sys.exit(status)
-
-
-def _settings(**changed: Any) -> "Settings":
-    """The settings, with options of the command in place of variables."""
-    from assistant.settings import Settings
-
-    return Settings(**{name: value for name, value in changed.items() if value is not None})
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
 
 
 # --- serving ----------------------------------------------------------------------------------------------------------
@@ -125,7 +88,7 @@ def serve(
         raise InvalidInput("--workers: this version serves from one process; leave the option out")
     from assistant.server import serve as run
 
-    run(_settings(host=host, port=port))
+    run(read_settings(host=host, port=port))
 
 
 @app.command()
@@ -140,7 +103,7 @@ def chat(
         raise InvalidInput("--json prints one Reply: give the message with --once")
     from assistant.chat import converse
 
-    converse(_settings(), locale.value, once=once, as_json=as_json, customer=customer)
+    converse(read_settings(), locale.value, once=once, as_json=as_json, customer=customer)
 
 
 @app.command()
@@ -148,7 +111,7 @@ def setup() -> None:
     """Convert the encoder, migrate the database, index the policies, make a first agent login."""
     from assistant.setup import set_up
 
-    set_up(_settings(), _console())
+    set_up(read_settings(), terminal())
 
 
 @app.command()
@@ -158,7 +121,7 @@ def settings() -> None:
 
     from assistant.settings import Settings
 
-    current = _settings()
+    current = read_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(current, name)
         shown = "(not set)" if value is None else "(secret)" if isinstance(value, SecretStr) else str(value)
@@ -167,68 +130,6 @@ def settings() -> None:
         shown = _PASSWORD_IN_URL.sub(r"\1***@", shown)
         typer.echo(f"ASSISTANT_{name.upper()}={shown}")
         typer.echo(f"    {field.description} Default: {default}." + "".join(f" Also {alias}." for alias in also))
-
-
-# --- knowledge --------------------------------------------------------------------------------------------------------
-
-
-@knowledge.command("check")
-def knowledge_check() -> None:
-    """Validate the policy documents; exit 1 where one has an error."""
-    from datetime import UTC, datetime
-
-    from assistant.calendar import local_date
-    from assistant.knowledge import check, read_policies
-    from assistant.taxonomy import load_taxonomy
-
-    documents, broken = read_policies(_settings().knowledge_dir / "policies")
-    routes: dict[Any, str | None] = {intent.id: intent.route for intent in load_taxonomy().intents}
-    findings = (*broken, *check(documents, routes, local_date(datetime.now(UTC))))
-    for finding in findings:
-        typer.echo(f"{finding.severity}: {finding}")
-    errors = sum(finding.severity == "error" for finding in findings)
-    typer.echo(f"{len(documents)} documents, {errors} errors, {len(findings) - errors} warnings")
-    if errors:
-        raise typer.Exit(1)
-
-
-@knowledge.command("index")
-def knowledge_index() -> None:
-    """Publish the policies as they stand; a running server switches to them by itself."""
-    from assistant.setup import publish
-
-    before, after = publish(_settings())
-    typer.echo(f"policy index {after}" + (" (unchanged)" if before == after else ""))
-
-
-@knowledge.command("search")
-def knowledge_search(
-    query: Annotated[str, Argument(help="What a customer would ask.")],
-    as_of: Annotated[str | None, Option(metavar="DATE", help="Policies in force on this day (default: today).")] = None,
-    product: Annotated[Product | None, Option(help="Only policies for this product.")] = None,
-    as_json: Json = False,
-) -> None:
-    """The passages that answer a question, best first."""
-    from datetime import UTC, datetime
-
-    from assistant.calendar import local_date
-    from assistant.setup import open_index
-
-    try:
-        on = date.fromisoformat(as_of) if as_of else local_date(datetime.now(UTC))
-    except ValueError:
-        raise InvalidInput(f"--as-of {as_of} is not a date: write 2026-01-31") from None
-    english = query.isascii()
-    found = open_index(_settings()).search(
-        query, on=on, product=product.value if product else None, language="en" if english else "zh-CN"
-    )
-    if as_json:
-        typer.echo("[" + ",\n ".join(scored.model_dump_json() for scored in found) + "]")
-        return
-    for scored in found:
-        passage = scored.passage
-        typer.echo(f"{passage.document_id}@{passage.version}  {passage.title} · {passage.section}")
-        typer.echo(f"    {' '.join(passage.text.split())}")
 
 
 # --- training and measuring -------------------------------------------------------------------------------------------
@@ -257,7 +158,7 @@ def train(
     from assistant.training.data import load_corrections
     from assistant.training.trainer import train as fit
 
-    settings, console = _settings(), _console()
+    settings, console = read_settings(), terminal()
     if adapt or with_feedback or corrections:
         if quick:
             raise InvalidInput("--quick trains anew; leave it out to go on from the present models")
@@ -295,7 +196,7 @@ def evaluate(
     from eval.suites import Benchmark, run
 
     trained = Benchmark(benchmark, shots, seeds) if benchmark else None
-    raise typer.Exit(run(suite, _settings(), data, out, baseline, tuple(fail_under or ()), trained))
+    raise typer.Exit(run(suite, read_settings(), data, out, baseline, tuple(fail_under or ()), trained))
 
 
 @app.command()
@@ -308,7 +209,7 @@ def bench(
     """Load on the turn line over HTTP, at 1 and 8 customers unless told otherwise."""
     from eval.bench import run
 
-    raise typer.Exit(run(_settings(), turns, tuple(concurrency or (1, 8)), url, out))
+    raise typer.Exit(run(read_settings(), turns, tuple(concurrency or (1, 8)), url, out))
 
 
 # --- evidence and operations ------------------------------------------------------------------------------------------
@@ -319,7 +220,7 @@ def audit_verify() -> None:
     """Walk the whole record; exit 1 where it is not what was written."""
     from assistant.setup import verify_audit
 
-    verdict = verify_audit(_settings())
+    verdict = verify_audit(read_settings())
     for finding in verdict.findings:
         fields = finding.model_dump(exclude_none=True)
         typer.echo(f"{fields.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in fields.items()))
@@ -336,7 +237,7 @@ def audit_checkpoint() -> None:
     """Sign the record as it stands, into the keys folder."""
     from assistant.setup import seal_audit
 
-    signed = seal_audit(_settings())
+    signed = seal_audit(read_settings())
     typer.echo(f"head {signed.n} signed: {signed.global_digest}" if signed else "nothing is recorded yet")
 
 
@@ -353,7 +254,7 @@ def create_agent(
     from assistant.setup import open_accounts
 
     chosen = password or secrets.token_urlsafe(12)
-    with open_accounts(_settings()) as accounts:
+    with open_accounts(read_settings()) as accounts:
         agent = accounts.create_agent(name, display_name or name, role.value, chosen)
     typer.echo(f"{agent.name} ({agent.role})" + ("" if password else f"  password {chosen}"))
 
@@ -363,7 +264,7 @@ def list_agents() -> None:
     """Name, role, state and display name of every agent."""
     from assistant.setup import open_accounts
 
-    with open_accounts(_settings()) as accounts:
+    with open_accounts(read_settings()) as accounts:
         for agent in accounts.agents():
             state = "active" if agent.active else "inactive"
             typer.echo(f"{agent.name}\t{agent.role}\t{state}\t{agent.display_name}")
@@ -381,7 +282,7 @@ def reset_password(
     from assistant.types.value import AgentName
 
     chosen = password or secrets.token_urlsafe(12)
-    with open_accounts(_settings()) as accounts:
+    with open_accounts(read_settings()) as accounts:
         accounts.reset_password(AgentName(name), chosen)
     typer.echo(name + (" has the new password" if password else f"  password {chosen}"))
 
@@ -392,5 +293,5 @@ def migrate() -> None:
     from assistant.adapters.migrations import migrate as upgrade
     from assistant.compose import database_url
 
-    upgrade(database_url(_settings()))
+    upgrade(database_url(read_settings()))
     typer.echo("the database is up to date")

@@ -4,16 +4,10 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date
-from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
-
-from assistant.errors import ConfigurationError
-from assistant.types.answers import Audience, Passage
-from assistant.types.understanding import Product
-from assistant.types.value import DocumentId, IntentId, Locale, Value
+from assistant.types.answers import Passage
+from assistant.types.policies import Finding, PolicyDocument
+from assistant.types.value import DocumentId, IntentId
 
 LONGEST_PASSAGE = 480
 """Encoder tokens after which a section is split: it reads 512, and the heading stands before the text."""
@@ -23,135 +17,6 @@ ENGLISH = "-en"
 """What the id of an English translation ends in; the rest is the id of its original."""
 _HEADING = re.compile(r"^## +(.+?)\s*$", re.MULTILINE)
 _SENTENCES = ["\n\n", "\n", "。", "；", ". ", "; ", "，", ", "]
-
-
-class PolicyDocument(Value):
-    """One version of one policy as its file states it."""
-
-    file: str = Field(description="Path below the policies folder, for messages.")
-    id: DocumentId
-    version: str
-    title: str
-    products: tuple[Product, ...] = Field((), description="Empty: all products.")
-    audience: Audience = "customer"
-    language: Locale = "zh-CN"
-    effective_from: date
-    effective_to: date | None = Field(None, description="Inclusive; None: until further notice.")
-    owner: str = ""
-    intents: tuple[IntentId, ...] = ()
-    sources: tuple[str, ...] = ()
-    sample: bool = Field(False, description="The institution's own values are made up.")
-    body: str
-
-    @field_validator("effective_from", "effective_to", mode="before")
-    @classmethod
-    def _is_a_day(cls, value: object) -> object:
-        # Pydantic would take "2026" for seconds since 1970.
-        if isinstance(value, str):
-            return date.fromisoformat(value)
-        return value
-
-    @field_validator("id", "version", "title")
-    @classmethod
-    def _is_written(cls, value: str) -> str:
-        if not value.strip() or any(mark in value for mark in "@#\n"):
-            raise ValueError("must not be empty or contain @ or #")
-        return value.strip()
-
-    @field_validator("owner", mode="before")
-    @classmethod
-    def _none_is_nobody(cls, value: object) -> object:
-        return "" if value is None else value
-
-
-class Finding(Value):
-    """Something wrong with the policy base, and where."""
-
-    file: str
-    key: str
-    message: str
-    severity: str = Field("error", pattern="^(error|warning)$")
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.key}: {self.message}"
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML whose numbers and dates stay as written, so that version 1.10 is not read as 1.1."""
-
-
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] in {"null", "bool", "merge"}]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def read_policies(folder: Path) -> tuple[tuple[PolicyDocument, ...], tuple[Finding, ...]]:
-    """Every `*.md` below a folder; a broken file is reported by name and the rest is read."""
-    documents: list[PolicyDocument] = []
-    findings: list[Finding] = []
-    for path in sorted(folder.rglob("*.md")):
-        try:
-            documents.append(_read(path, str(path.relative_to(folder))))
-        except _BrokenFileError as broken:
-            findings.extend(broken.findings)
-    return tuple(documents), tuple(findings)
-
-
-def load_policies(folder: Path) -> tuple[PolicyDocument, ...]:
-    """Every document below a folder. Raises ConfigurationError naming each broken file and key."""
-    if not folder.is_dir():
-        raise ConfigurationError(f"no policies folder at {folder}: set ASSISTANT_KNOWLEDGE_DIR")
-    documents, findings = read_policies(folder)
-    if findings:
-        raise ConfigurationError("policies cannot be read: " + "; ".join(map(str, findings)))
-    return documents
-
-
-class _BrokenFileError(Exception):
-    def __init__(self, *findings: Finding) -> None:
-        super().__init__(*findings)
-        self.findings = findings
-
-
-def _read(path: Path, file: str) -> PolicyDocument:
-    import frontmatter
-
-    try:
-        metadata, body = frontmatter.parse(path.read_text(encoding="utf-8-sig"), handler=_front_matter())
-    except UnicodeDecodeError as error:
-        raise _BrokenFileError(Finding(file=file, key="encoding", message=f"not UTF-8: {error}")) from error
-    except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise _BrokenFileError(Finding(file=file, key="front matter", message=message)) from error
-    if not metadata:
-        raise _BrokenFileError(Finding(file=file, key="front matter", message="missing: the file must begin with ---"))
-    try:
-        return PolicyDocument(file=file, body=body, **{key: value for key, value in metadata.items() if key != "file"})
-    except ValidationError as error:
-        raise _BrokenFileError(
-            *(
-                Finding(file=file, key=".".join(map(str, detail["loc"])) or "front matter", message=detail["msg"])
-                for detail in error.errors()
-            )
-        ) from error
-    except TypeError as error:
-        # A key that is not a string, or one that is called `body`.
-        raise _BrokenFileError(Finding(file=file, key="front matter", message=str(error))) from error
-
-
-def _front_matter() -> Any:
-    from frontmatter.default_handlers import YAMLHandler
-
-    class PlainHandler(YAMLHandler):
-        def load(self, fm: str, **kwargs: object) -> Any:  # noqa: ARG002
-            read = yaml.load(fm, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader with fewer types)
-            return read if isinstance(read, dict) else {}
-
-    return PlainHandler()
 
 
 # --- passages ---------------------------------------------------------------------------------------------------------

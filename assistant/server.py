@@ -15,7 +15,7 @@ _PATIENCE = 2
 
 def serve(settings: Settings) -> None:
     """Serve until interrupted or terminated. Raises ConfigurationError where set-up is missing or the port is taken."""
-    from assistant.setup import require_set_up
+    from assistant.library import require_set_up
 
     require_set_up(settings)
     # Uvicorn raises the signal again when it has shut down; without this, SIGTERM would skip closing the database.

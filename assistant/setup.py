@@ -7,16 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from assistant.accounts import Accounts
-from assistant.adapters.encoders import encoder_folder, read_meta
+from assistant.adapters.encoders import read_meta
 from assistant.adapters.keys import load_keys
 from assistant.adapters.migrations import migrate
-from assistant.adapters.retrieval import HybridRetriever
 from assistant.adapters.sql import SqlStore
 from assistant.audit import Checkpoint, Verdict, checkpoint, checkpoints, verify
-from assistant.compose import SystemClock, database_url, open_encoder, open_retriever
-from assistant.errors import ConfigurationError
+from assistant.compose import SystemClock, database_url
 from assistant.feedback import Correction, corrections
-from assistant.knowledge import load_policies, passages_of
+from assistant.library import publish
 from assistant.settings import Settings
 from assistant.types.value import AgentName
 
@@ -40,8 +38,10 @@ def set_up(settings: Settings, console: "Console") -> None:
         else:
             ensure_encoder(settings, console, deltas)
     migrate(database_url(settings))
-    before, after = publish(settings)
-    console.print(f"policy index {after}" + (" (unchanged)" if before == after else ""))
+    published = publish(settings, console)
+    for finding in published.left_out:
+        console.print(f"left out: {finding}", markup=False, soft_wrap=True)
+    console.print(str(published))
     if (password := create_first_agent(settings)) is not None:
         console.print(
             f"first agent login (shown this once): name {FIRST_AGENT}  password {password}",
@@ -49,25 +49,6 @@ def set_up(settings: Settings, console: "Console") -> None:
             soft_wrap=True,
         )
     console.print("ready: `make run` or `assistant serve`", markup=False)
-
-
-def require_set_up(settings: Settings) -> None:
-    """Raises ConfigurationError, naming the remedy, where the encoder has not been converted."""
-    if read_meta(encoder_folder(settings.data_dir, settings.encoder)) is None:
-        raise ConfigurationError(f"set-up has not been run for {settings.data_dir}: run `make setup`")
-
-
-def open_index(settings: Settings) -> HybridRetriever:
-    """The policy index alone. Raises ConfigurationError where set-up has not been run."""
-    require_set_up(settings)
-    return open_retriever(settings, open_encoder(settings))
-
-
-def publish(settings: Settings) -> tuple[str, str]:
-    """Index the policies as they stand; the versions before and after, the same where nothing has changed."""
-    retriever = open_index(settings)
-    before = retriever.version
-    return before, retriever.publish(passages_of(load_policies(settings.knowledge_dir / "policies")))
 
 
 def create_first_agent(settings: Settings) -> str | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors
 from assistant.adapters.encoders import OnnxEncoder
+from assistant.adapters.policy_files import load_policies
 from assistant.adapters.retrieval import HybridRetriever
-from assistant.knowledge import load_policies, passages_of
+from assistant.knowledge import passages_of
 from assistant.ports import Encoder
 from assistant.settings import Settings
 from assistant.training.conversion import ensure_encoder, ensure_message_encoder

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from assistant.adapters.policy_files import load_policies
 from assistant.compose import Application, compose, open_encoder, open_retriever, quiet_libraries
-from assistant.knowledge import load_policies, passages_of
+from assistant.knowledge import passages_of
 from assistant.settings import Settings
 from assistant.training.conversion import ensure_encoder, ensure_message_encoder
 from tests.doubles import FixedClock

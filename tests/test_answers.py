@@ -5,9 +5,10 @@ from datetime import date
 
 import pytest
 
+from assistant.adapters.policy_files import load_policies
 from assistant.answers import MAX_OPENING, claim_check, compose, reading_length
 from assistant.errors import ChatModelUnavailable
-from assistant.knowledge import load_policies, passages_of
+from assistant.knowledge import passages_of
 from assistant.ports import Retriever
 from assistant.prompts import load_prompts
 from assistant.rewriting import Rewriter

@@ -5,20 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from assistant.adapters.policy_files import load_policies, read_policies
 from assistant.errors import ConfigurationError
-from assistant.knowledge import (
-    LONGEST_PASSAGE,
-    Finding,
-    PolicyDocument,
-    check,
-    is_table,
-    load_policies,
-    passages_of,
-    read_policies,
-    sections,
-)
+from assistant.knowledge import LONGEST_PASSAGE, check, is_table, passages_of, sections
 from assistant.settings import ROOT
 from assistant.taxonomy import load_taxonomy
+from assistant.types.policies import Finding, PolicyDocument
 from assistant.types.value import IntentId
 from eval.suites_retrieval import load_rows
 

@@ -34,6 +34,7 @@ class PublishedVectors:
     """One published collection: complete, and never written again."""
 
     name: str
+    recipe: str
     encoder: str
     language_gap: float
     """Cosine by which a text of another language lies further away than its meaning does."""
@@ -50,6 +51,13 @@ class PublishedVectors:
             )
         distances = found["distances"] or [[]]
         return [(name, 1.0 - distance) for name, distance in zip(found["ids"][0], distances[0], strict=True)]
+
+    def vectors(self) -> dict[str, Floats]:
+        """The vector of every passage by its id. Raises RetrieverUnavailable, IndexReplacedError."""
+        with _translated():
+            rows = self.collection.get(include=["embeddings"])
+        embeddings = np.asarray(rows["embeddings"], np.float32)
+        return dict(zip(rows["ids"], embeddings, strict=True))
 
 
 class IndexReplacedError(RetrieverUnavailable):
@@ -90,6 +98,7 @@ class ChromaVectors:
         by_place = sorted((int(str(row["place"])), str(row["passage"])) for _, row in stored if row)
         return PublishedVectors(
             name=name,
+            recipe=str(about.get("recipe", "")),
             encoder=str(about.get("encoder", "")),
             language_gap=float(str(about.get("language_gap", 0.0))),
             passages=tuple(Passage.model_validate_json(passage) for _, passage in by_place),
@@ -100,7 +109,7 @@ class ChromaVectors:
         """Switch to the collection of this content, drop all but it and the one before. Returns its name.
 
         Only where no complete collection has this content, `make` is asked for the vectors, row for row, and what
-        goes with them: the encoder's version and the language gap.
+        goes with them: the recipe, the encoder's version and the language gap.
         """
         name = _PREFIX + content
         if not self._is_complete(name, len(passages)):

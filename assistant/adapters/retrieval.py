@@ -3,7 +3,8 @@
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Self, get_args
 
@@ -28,7 +29,12 @@ _GROUP = 10
 """Passages of a language below which its distance to the other is not measured."""
 _FOREVER = date.max.toordinal()
 
+_CHUNK = 64
+"""Passages encoded between two reports of progress."""
+
+AfterSome = Callable[[int, int], None]
 Mask = NDArray[np.bool_]
+Vectors = NDArray[np.float32]
 
 
 class Fusion(Value):
@@ -107,31 +113,60 @@ class HybridRetriever:
                     raise
         raise AssertionError("unreachable")
 
-    def publish(self, passages: Sequence[Passage]) -> str:
-        """Replace the index in one step; readers see the old one or the new one. Returns the new version."""
+    def publish(self, passages: Sequence[Passage], after_some: AfterSome | None = None) -> str:
+        """Replace the index in one step; readers see the old one or the new one. Returns the new version.
+
+        Passages worded as in the published index keep its vectors. `after_some` hears passages encoded, and how many
+        there are to encode.
+        """
         if not passages:
             raise InvalidInput("an index without passages would leave every question unanswered: nothing published")
-        ids = [passage.passage_id for passage in passages]
-        if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        counts = Counter(passage.passage_id for passage in passages)
+        if twice := sorted(name for name, count in counts.items() if count > 1):
             raise InvalidInput(f"passages with the same id: {', '.join(twice)}")
         content = hashlib.sha256(f"{RECIPE}\n{self._encoder.version}\n".encode())
         for passage in passages:
             content.update(passage.model_dump_json().encode())
 
         def make() -> Made:
-            vectors = self._vectors_of(passages)
-            return vectors, {"encoder": self._encoder.version, "language_gap": _language_gap(passages, vectors)}
+            vectors = self._vectors_of(passages, after_some)
+            gap = _language_gap(passages, vectors)
+            return vectors, {"recipe": RECIPE, "encoder": self._encoder.version, "language_gap": gap}
 
         self._vectors.publish(content.hexdigest()[:32], passages, make)
         self._looked_at = float("-inf")
         return self.version
 
-    def _vectors_of(self, passages: Sequence[Passage]) -> NDArray[np.float32]:
+    def _vectors_of(self, passages: Sequence[Passage], after_some: AfterSome | None) -> Vectors:
+        known = self._known()
+        new = list({_searched(one): one for one in passages if _searched(one) not in known}.values())
+        for start in range(0, len(new), _CHUNK):
+            chunk = new[start : start + _CHUNK]
+            known.update(zip(map(_searched, chunk), self._encoded(chunk), strict=True))
+            if after_some is not None:
+                after_some(start + len(chunk), len(new))
+        return np.stack([known[_searched(passage)] for passage in passages])
+
+    def _known(self) -> dict[str, Vectors]:
+        """Vectors of the published index by what they stand for; none where it is gone or another encoder made them."""
+        name = self._vectors.current()
+        if name is None:
+            return {}
+        try:
+            published = self._vectors.open(name)
+        except IndexReplacedError:
+            return {}
+        if (published.recipe, published.encoder) != (RECIPE, self._encoder.version):
+            return {}
+        vectors = published.vectors()
+        return {_searched(passage): vectors[passage.passage_id] for passage in published.passages}
+
+    def _encoded(self, passages: Sequence[Passage]) -> Vectors:
         # A heading is worded as customers ask, so it is encoded as a question and given half the weight: on the
         # retrieval queries this found the right section first far more often than the text alone.
         headings = self._encoder.encode([passage.section for passage in passages], "query")
         texts = self._encoder.encode([_searched(passage) for passage in passages], "passage")
-        both: NDArray[np.float32] = headings + texts
+        both: Vectors = headings + texts
         both /= np.linalg.norm(both, axis=1, keepdims=True)
         return both
 

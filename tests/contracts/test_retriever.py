@@ -327,6 +327,29 @@ def test_what_is_published_already_is_not_encoded_again(opened: Opener) -> None:
     assert encoder.encoded == 0
 
 
+def test_only_what_changed_is_encoded(opened: Opener) -> None:
+    encoder = CountingEncoder()
+    retriever = opened(encoder)
+    retriever.publish(ALL)
+    counted, heard = encoder.encoded, list[tuple[int, int]]()
+    dated = CLOSE.model_copy(update={"effective_to": date(2026, 12, 31), "passage_id": "close@2#1", "version": "2"})
+    worded = CLOSE.model_copy(update={"text": "注销账户要先还清全部借款，再核验身份。", "passage_id": "close@3#1"})
+    others = [one for one in ALL if one != CLOSE]
+    retriever.publish([*others, dated, worded], lambda done, passages: heard.append((done, passages)))
+    # The heading and the text of the one that is worded anew; other dates alone need no new vector.
+    assert encoder.encoded == counted + 2
+    assert heard == [(1, 1)]
+    again, whole = opened(CountingEncoder()), [*others, dated, worded]
+    assert {one.passage.passage_id for one in again.search("注销", on=TODAY, limit=len(whole))} >= {
+        "close@2#1",
+        "close@3#1",
+    }
+    # Another encoder's vectors are of no use.
+    wider = CountingEncoder(512)
+    opened(wider).publish(whole)
+    assert wider.encoded == 2 * len({(one.title, one.section, one.text) for one in whole})
+
+
 def test_the_one_index_before_is_kept_and_older_ones_are_removed(opened: Opener) -> None:
     retriever = opened()
     versions = [retriever.publish([one]) for one in (CLOSE, LIMIT, LOAN)]
