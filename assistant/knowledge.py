@@ -1,13 +1,19 @@
 """Policy documents, and the dated, versioned passages made of them."""
 
 import itertools
+import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date
+from typing import NamedTuple
 
+from assistant.figures import figures
+from assistant.folding import fold
 from assistant.types.answers import Passage
 from assistant.types.policies import Finding, PolicyDocument
 from assistant.types.value import DocumentId, IntentId
+from assistant.words import content
 
 LONGEST_PASSAGE = 480
 """Encoder tokens after which a section is split: it reads 512, and the heading stands before the text."""
@@ -16,6 +22,12 @@ LONGEST_OPENING = 120
 ENGLISH = "-en"
 """What the id of an English translation ends in; the rest is the id of its original."""
 _HEADING = re.compile(r"^## +(.+?)\s*$", re.MULTILINE)
+ONE_MATTER = 0.5
+"""Share of the words of two statements that they have in common where they speak of one thing."""
+_LEAST_WORDS = 3
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
+_STATEMENT = re.compile(r"[^。；;!?！？\n]+")
+_EXAMPLE = re.compile(r"示例|例如|example|\|", re.IGNORECASE)
 _SENTENCES = ["\n\n", "\n", "。", "；", ". ", "; ", "，", ", "]
 
 
@@ -129,6 +141,8 @@ def check(
         *(finding for document in documents for finding in _check_document(document, frozenset(routes))),
         *_check_versions(documents, today),
         *_check_coverage(documents, routes, today),
+        *_check_references(documents),
+        *_check_contradictions(documents),
     )
 
 
@@ -206,3 +220,70 @@ def _check_coverage(
     for intent, route in routes.items():
         if route == "answer" and intent not in covered:
             yield Finding(file="(no file)", key="intents", message=f"no customer document in force for {intent}")
+
+
+def _check_references(documents: Sequence[PolicyDocument]) -> Iterator[Finding]:
+    """A link to another document must lead to one."""
+    files = {document.file for document in documents}
+    for document in documents:
+        for target in _LINK.findall(document.body):
+            if posixpath.normpath(posixpath.join(posixpath.dirname(document.file), target)) not in files:
+                yield Finding(file=document.file, key="body", message=f"links to {target}, which does not exist")
+
+
+class _Statement(NamedTuple):
+    """A sentence with figures: what it is about, and its values by unit."""
+
+    document: PolicyDocument
+    section: str
+    text: str
+    words: frozenset[str]
+    values: Mapping[str, Set[object]]
+
+
+def _check_contradictions(documents: Sequence[PolicyDocument]) -> Iterator[Finding]:
+    """Statements of one matter with other figures, in documents in force on one day for one product and language.
+
+    Examples and tables are left out: their figures are of a case. What it finds is for a person to judge.
+    """
+    statements = [statement for document in documents for statement in _statements(document)]
+    holding: dict[str, list[int]] = {}
+    for place, statement in enumerate(statements):
+        shared = Counter(other for word in statement.words for other in holding.get(word, ()))
+        for other, common in shared.items():
+            earlier = statements[other]
+            alike = common / (len(statement.words) + len(earlier.words) - common)
+            if alike >= ONE_MATTER and _meet(statement.document, earlier.document):
+                for unit in statement.values.keys() & earlier.values.keys():
+                    if statement.values[unit].isdisjoint(earlier.values[unit]):
+                        yield Finding(
+                            file=statement.document.file,
+                            key=f"## {statement.section}",
+                            message=f"{statement.text!r} may contradict {earlier.document.file}: {earlier.text!r}",
+                            severity="warning",
+                        )
+        for word in statement.words:
+            holding.setdefault(word, []).append(place)
+
+
+def _statements(document: PolicyDocument) -> Iterator[_Statement]:
+    for section, text in sections(document):
+        for sentence in _STATEMENT.findall(fold(text)):
+            found = [] if _EXAMPLE.search(sentence) else [(said, one) for said, one in figures(sentence) if one[1]]
+            bare = sentence
+            for said, _ in found:
+                bare = bare.replace(said, " ")
+            words = content(bare)
+            if found and len(words) >= _LEAST_WORDS:
+                values: dict[str, set[object]] = {}
+                for _, (value, unit) in found:
+                    values.setdefault(unit, set()).add(value)
+                yield _Statement(document, section, sentence.strip(), words, values)
+
+
+def _meet(one: PolicyDocument, other: PolicyDocument) -> bool:
+    """Whether both speak to the same reader: on some day, of some product, in one language."""
+    first, last = max(one.effective_from, other.effective_from), [one.effective_to, other.effective_to]
+    days = all(end is None or end >= first for end in last)
+    products = not one.products or not other.products or bool(set(one.products) & set(other.products))
+    return days and products and one.language == other.language and one is not other

@@ -211,6 +211,35 @@ def test_a_policy_that_ended_without_successor_is_a_warning(tmp_path: Path) -> N
     assert (found.severity, found.file) == ("warning", "early.md")
 
 
+@pytest.mark.parametrize(
+    ("body", "front", "said"),
+    [
+        ("## 宽限\n还款日之后有5天宽限期。", {}, "宽限期"),
+        ("## 宽限\n还款日之后有五天宽限期。", {}, "宽限期"),
+        ("## 宽限\n还款日之后有三天宽限期。", {}, None),
+        ("## 宽限\n示例：还款日之后有5天宽限期。", {}, None),
+        ("## 宽限\n还款日之后有5天宽限期。", {"effective_from": "2025-01-01", "effective_to": "2025-12-31"}, None),
+        ("## 宽限\n还款日之后有5天宽限期。", {"products": "[pay_later]"}, None),
+        ("## 宽限\n退款要5天到账。", {}, None),
+    ],
+)
+def test_other_figures_for_one_matter_are_found(
+    tmp_path: Path, body: str, front: dict[str, str], said: str | None
+) -> None:
+    write(tmp_path, body="## 逾期\n还款日之后有3天宽限期，宽限期内还清不算逾期。")
+    write(tmp_path, "other.md", id="other", body=body, **front)
+    found = [one for one in findings(tmp_path) if "contradict" in one.message]
+    assert [(one.severity, said is not None and said in one.message) for one in found] == (
+        [] if said is None else [("warning", True)]
+    )
+
+
+def test_a_link_to_a_document_that_is_not_there_is_found(tmp_path: Path) -> None:
+    write(tmp_path, body="## 怎么办\n见[退款](other.md#退款)和[官网](https://example.com)，以及[旧版](gone.md)。")
+    write(tmp_path, "other.md", id="other")
+    assert [one.message for one in findings(tmp_path)] == ["links to gone.md, which does not exist"]
+
+
 # --- the repository's own policies ------------------------------------------------------------------------------------
 
 
