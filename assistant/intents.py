@@ -33,10 +33,12 @@ _CUT = re.compile(
     re.IGNORECASE,
 )
 _LINK = re.compile(
-    r"^[\s,，。.?？!！;；、]*(?:顺便|順便|另外|还有|還有|然后|然後|以及|同时|同時|还想|還想|还要|還要|再|and|also|plus|btw)*"
+    r"^[\s,，。.?？!！;；、]*"
+    r"(?P<also>(?:顺便|順便|另外|还有|還有|然后|然後|以及|同时|同時|还想|還想|还要|還要|再|and|also|plus|btw)*)"
     r"(?:帮我|幫我)?(?:问一下|問一下|问下|問下|再问|再問|问|問)?[\s,，]*",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[^\W\d_]")
 
 
 class IntentClassifier:
@@ -123,21 +125,24 @@ class IntentClassifier:
     def _two_requests(self, text: str, whole: Floats) -> tuple[Floats, ...]:
         """The probabilities of both parts where a message asks for two things, each clear by itself; else nothing.
 
-        It is cut where the parts are clearest.
+        It is cut where the parts are clearest. What was asked first stands first; but a first part that reports
+        something, with nothing that links the second to it, is as often what happened before: then the one that the
+        whole message speaks of more stands first.
         """
         found: tuple[Floats, ...] = ()
         if np.count_nonzero(whole >= _SECOND_LEAST) < 2:
             return found
         clearest = _SURE_PART
-        for parts in _cuts(text):
-            rows = [self.probabilities(part) for part in parts]
+        for first, second, linked in _cuts(text):
+            rows = [self.probabilities(first), self.probabilities(second)]
             places = [int(row.argmax()) for row in rows]
             clear = min(float(row.max()) for row in rows)
             if clear < clearest or places[0] == places[1] or min(whole[places]) < _SECOND_LEAST:
                 continue
             if all(self._taxonomy[self._label(place)].has_act for place in places):
                 clearest = clear
-                found = tuple(rows)
+                asked = linked or self.act(first, self._label(places[0])) in ("ask", "do")
+                found = tuple(rows if asked or whole[places[0]] >= whole[places[1]] else reversed(rows))
         return found
 
     def _label(self, index: int) -> IntentId:
@@ -158,14 +163,25 @@ def _check_fit(encoder: Encoder, heads: Heads, taxonomy: Taxonomy) -> None:
         )
 
 
-def _cuts(text: str) -> Iterable[tuple[str, str]]:
-    """The first places where one request may end and another begin, without the words that link them."""
-    pairs = ((text[: cut.start()].strip(), _LINK.sub("", text[cut.end() :]).strip()) for cut in _CUT.finditer(text))
-    return islice((pair for pair in pairs if min(map(len, pair)) >= _SHORTEST_PART), _MOST_CUTS)
+def _cuts(text: str) -> Iterable[tuple[str, str, bool]]:
+    """Where one request may end and another begin: what stands before, what follows, and whether words link the two.
+
+    Such words belong to neither; the first few places are taken.
+    """
+    return islice(filter(None, (_parts(text, cut) for cut in _CUT.finditer(text))), _MOST_CUTS)
+
+
+def _parts(text: str, cut: re.Match[str]) -> tuple[str, str, bool] | None:
+    before, after = text[: cut.start()].strip(), text[cut.end() :]
+    link = _LINK.match(after)
+    second = after[link.end() :].strip() if link else after
+    if min(len(before), len(second)) < _SHORTEST_PART:
+        return None
+    return before, second, bool(_WORD.search(cut[0]) or (link and link["also"]))
 
 
 def _blend(requests: tuple[Floats, ...]) -> Floats:
-    """Two clear requests share the probability of their message; what was asked first leads where both are as clear."""
+    """Two clear requests share the probability of their message; the first leads where both are as clear."""
     first, second = requests
     blended: Floats = np.float32(0.55) * first + np.float32(0.45) * second
     return blended

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import torch
 
 ROWS = 8_000
-CURVE = (1_000, 2_000, 4_000, 8_000, 16_000)
+CURVE = (1_000, 2_000, 4_000, 8_000)
 RECIPE = Recipe(starts=1, epochs=2)
 SEEDS = (0, 1, 2)
 NEIGHBOURS = 15
