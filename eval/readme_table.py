@@ -21,11 +21,14 @@ class Shown(NamedTuple):
     form: str
 
 
-_INTENTS: tuple[Shown, ...] = (
+_ACCURACY: tuple[Shown, ...] = (
     Shown("accuracy_strict", "accuracy, strict (messages the annotators agree on)", "share"),
     Shown("accuracy_clear", "accuracy, strict, messages that are clear by themselves", "share"),
     Shown("accuracy_lenient", "accuracy, any defensible label", "share"),
     Shown("recall_at_3", "right label among the first three", "share"),
+)
+_INTENTS: tuple[Shown, ...] = (
+    *_ACCURACY,
     Shown("macro_f1", "macro F1", "score"),
     Shown("act_accuracy", "right act", "share"),
     Shown("ece", "expected calibration error (less is better)", "score"),
@@ -49,6 +52,8 @@ _BENCHMARK: tuple[Shown, ...] = (
 )
 SUITES: Mapping[str, tuple[str, tuple[Shown, ...]]] = {
     "intents-afqmc-exam": ("Intents, real customer messages, exam", _INTENTS),
+    "intents-afqmc-exam-adapted": ("The same, adapted to 40,000 unlabelled messages", _ACCURACY),
+    "intents-afqmc-exam-corrected": ("The same, adapted and corrected 350 times", _ACCURACY),
     "intents-afqmc-study": ("Intents, real customer messages, study", _INTENTS),
     "intents": ("Intents, exam written blind", (*_INTENTS, *_SPEED)),
     "intents-two-requests": ("Several requests in one message, exam written blind", _REQUESTS),
