@@ -36,13 +36,19 @@ def test_the_table_of_figures_is_what_the_reports_give() -> None:
     assert shown == table(), "run `python -m eval.readme_table`"
 
 
-def test_the_accuracy_in_the_limits_is_that_of_the_report() -> None:
-    report = read("intents-afqmc-study")
+@pytest.mark.parametrize(
+    ("key", "digits", "pattern"),
+    [
+        ("accuracy_strict", 0, r"(\d+) % strict|严格口径(\d+)%"),
+        ("accuracy_clear", 1, r"([\d.]+) % of those|意思清楚的([\d.]+)%"),
+    ],
+)
+def test_the_accuracy_in_the_limits_is_that_of_the_report(key: str, digits: int, pattern: str) -> None:
+    report = read("intents-afqmc-exam")
     assert report is not None
-    share = round(report["metrics"]["accuracy_strict"] * 100)
-    said = re.findall(r"(\d+) % strict|严格口径(\d+)%", README)
+    said = re.findall(pattern, README)
     assert len(said) == 2
-    assert {int(english or chinese) for english, chinese in said} == {share}
+    assert {english or chinese for english, chinese in said} == {f"{report['metrics'][key] * 100:.{digits}f}"}
 
 
 def test_a_readme_without_markers_is_refused() -> None:
