@@ -1,5 +1,6 @@
 """One engine and its two kinds of transaction, on SQLite or PostgreSQL."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
@@ -11,6 +12,7 @@ from assistant.errors import ConfigurationError, StoreUnavailable
 
 BUSY_TIMEOUT_MS = 5_000
 """How long SQLite waits for a writer in another process."""
+_POLL_SECONDS = 0.01
 
 
 class Database:
@@ -67,10 +69,25 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")  # every write carries audit rows, and they must survive a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Of several connections that switch a new file at once SQLite refuses all but one without waiting."""
+    import sqlite3
+
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def _begin_sqlite(conn: Connection) -> None:
