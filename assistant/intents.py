@@ -174,10 +174,11 @@ def _cuts(text: str) -> Iterable[tuple[str, str, bool]]:
 def _parts(text: str, cut: re.Match[str]) -> tuple[str, str, bool] | None:
     before, after = text[: cut.start()].strip(), text[cut.end() :]
     link = _LINK.match(after)
-    second = after[link.end() :].strip() if link else after
+    assert link is not None  # it may be empty
+    second = after[link.end() :].strip()
     if min(len(before), len(second)) < _SHORTEST_PART:
         return None
-    return before, second, bool(_WORD.search(cut[0]) or (link and link["also"]))
+    return before, second, bool(_WORD.search(cut[0]) or link["also"])
 
 
 def _blend(requests: tuple[Floats, ...]) -> Floats:

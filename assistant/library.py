@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from assistant.adapters.encoders import encoder_folder, read_meta
-from assistant.adapters.policy_files import SIDECAR, read_policies
+from assistant.adapters.policy_files import SIDECAR, facts_beside, read_policies
 from assistant.adapters.retrieval import HybridRetriever
 from assistant.compose import open_encoder, open_retriever
 from assistant.errors import ConfigurationError, InvalidInput
@@ -98,7 +98,8 @@ def add(settings: Settings, paths: Sequence[Path], facts: Mapping[str, object]) 
 
     `facts` are keys of the front matter. They are written beside files that are not Markdown; what stands beside such a
     file already goes with it and counts where `facts` says nothing. The file's name stands for a missing id or title.
-    Only what can be read is copied. Raises InvalidInput for paths that do not exist or names that clash.
+    Only what can be read is copied. Raises InvalidInput for paths that do not exist, names that clash, and facts beside
+    a file that are no YAML.
     """
     with tempfile.TemporaryDirectory(prefix="policies-") as place:
         desk = Path(place)
@@ -125,9 +126,7 @@ def _put(file: Path, desk: Path, facts: Mapping[str, object]) -> None:
     shutil.copyfile(file, desk / file.name)
     if file.suffix.lower() == ".md":
         return
-    beside = file.with_name(file.name + SIDECAR)
-    known = yaml.safe_load(beside.read_text(encoding="utf-8")) if beside.is_file() else None
     named = {"id": file.stem.lower().replace(" ", "-"), "title": file.stem}
-    both = named | (known if isinstance(known, dict) else {}) | dict(facts)
+    both = named | (facts_beside(file) or {}) | dict(facts)
     text = yaml.safe_dump(both, allow_unicode=True, sort_keys=False)
     (desk / (file.name + SIDECAR)).write_text(text, encoding="utf-8")

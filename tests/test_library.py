@@ -39,6 +39,17 @@ def test_a_file_is_taken_in_with_its_facts_beside_it(base: Settings, tmp_path: P
     assert [(one.title, one.owner, one.version) for one in again.documents] == [("退款", "合规部", "2026")]
 
 
+def test_facts_beside_a_file_are_kept_as_written(base: Settings, tmp_path: Path) -> None:
+    page = tmp_path / "refund.html"
+    page.write_text(PAGE, encoding="utf-8")
+    beside = tmp_path / "refund.html.yaml"
+    beside.write_text("version: 1.10\nowner: 产品部\neffective_from: 2026-01-01\n", encoding="utf-8")
+    assert [one.version for one in add(base, [page], {}).documents] == ["1.10"]
+    beside.write_text("version: [1.10", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"refund\.html\.yaml"):
+        add(base, [page], {})
+
+
 def test_only_what_can_be_read_is_taken_in(base: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "incoming" / "2026"
     folder.mkdir(parents=True)

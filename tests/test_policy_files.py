@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
 import pytest
@@ -161,9 +162,16 @@ def scanned(path: Path) -> None:
     canvas.save()
 
 
+def swollen(path: Path) -> None:
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive, archive.open("word/document.xml", "w") as part:
+        for _ in range(210):
+            part.write(bytes(1_000_000))
+
+
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
+        ("a.docx", swollen, "unfolds to more than 200 MB"),
         ("a.docx", lambda path: path.write_bytes(b"PK no archive"), "not a Word document"),
         ("a.pdf", lambda path: path.write_bytes(b"%PDF-1.4 nothing"), "not a readable PDF"),
         ("a.pdf", locked, "password"),

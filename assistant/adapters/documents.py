@@ -13,6 +13,7 @@ CONVERTER = "1"
 """Version of how files become text; another one converts them anew."""
 LARGEST = 20_000_000
 """Bytes of a file; a policy is text."""
+_LARGEST_UNFOLDED = 10 * LARGEST
 _LEFT_OUT = ("script", "style", "nav", "header", "footer", "aside", "form", "noscript", "template", "img", "svg")
 _HEADING = re.compile(r"^(#{1,6}) +(.+?)\s*#*$")
 _NUMBERED = re.compile(
@@ -53,11 +54,15 @@ def html_to_markdown(path: Path) -> str:
 
 def docx_to_markdown(path: Path) -> str:
     """A Word document; headings are what Word's heading styles mark. Raises InvalidInput."""
-    from zipfile import BadZipFile
+    from zipfile import BadZipFile, ZipFile
 
     import mammoth
 
     try:
+        # An archive says how large it unfolds; a small one can hold gigabytes.
+        with ZipFile(path) as archive:
+            if sum(part.file_size for part in archive.infolist()) > _LARGEST_UNFOLDED:
+                raise InvalidInput(f"unfolds to more than {_LARGEST_UNFOLDED // 1_000_000} MB")
         with path.open("rb") as file:
             return _markdown_of_html(mammoth.convert_to_html(file).value)
     except (BadZipFile, KeyError, ValueError) as error:

@@ -66,6 +66,18 @@ def load_policies(folder: Path, kept: Path | None = None) -> tuple[PolicyDocumen
     return documents
 
 
+def facts_beside(path: Path) -> dict[str, Any] | None:
+    """What the file beside a document says, as it is written there; None without one. Raises InvalidInput."""
+    beside = path.with_name(path.name + SIDECAR)
+    try:
+        read = yaml.load(beside.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)  # noqa: S506 (a SafeLoader with fewer types)
+    except FileNotFoundError:
+        return None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{beside.name}: {' '.join(str(error).split())}") from error
+    return read if isinstance(read, dict) else {}
+
+
 class _BrokenFileError(Exception):
     def __init__(self, *findings: Finding) -> None:
         super().__init__(*findings)
@@ -117,16 +129,14 @@ def _beside(path: Path, file: str) -> Mapping[str, Any]:
     if path.suffix.lower() not in READERS:
         known = ", ".join([".md", *READERS])
         raise _BrokenFileError(Finding(file=file, key="format", message=f"not read: policies are {known} files"))
-    beside = path.with_name(path.name + SIDECAR)
     try:
-        read = yaml.load(beside.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)  # noqa: S506 (a SafeLoader with fewer types)
-    except FileNotFoundError:
-        message = f"write id, version, title, effective_from, owner and the rest into {beside.name} beside it"
-        raise _BrokenFileError(Finding(file=file, key="front matter", message=message)) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        message = f"{beside.name}: {' '.join(str(error).split())}"
-        raise _BrokenFileError(Finding(file=file, key="front matter", message=message)) from error
-    return read if isinstance(read, dict) else {}
+        facts = facts_beside(path)
+    except InvalidInput as error:
+        raise _BrokenFileError(Finding(file=file, key="front matter", message=str(error))) from error
+    if facts is None:
+        message = f"write id, version, title, effective_from, owner and the rest into {path.name}{SIDECAR} beside it"
+        raise _BrokenFileError(Finding(file=file, key="front matter", message=message))
+    return facts
 
 
 def _converted(path: Path, file: str, kept: Path | None, used: set[str]) -> str:
