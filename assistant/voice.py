@@ -39,9 +39,9 @@ SILENCE = Phrase()
 
 
 def join(phrases: Iterable[Phrase], separator: str = "\n") -> Phrase:
-    """All phrases, in order."""
+    """All phrases, in order; what two steps say alike is said once."""
     whole = Phrase()
-    for phrase in phrases:
+    for phrase in dict.fromkeys(phrases):
         whole = whole.joined(phrase, separator)
     return whole
 

@@ -50,6 +50,16 @@ def bank(settings: Settings, clock: FixedClock) -> SandboxBank:
     )
 
 
+def test_what_two_requests_are_told_alike_is_said_once(application: Application) -> None:
+    reply = application.assistant.respond(
+        opened(application), "借呗提前还完了额度咋还没回来 另外帮我看看这月要还多少", "m1"
+    )
+    assert reply.intent is not None
+    assert reply.intent.secondary is not None
+    paragraphs = [part for part in reply.text.split("\n\n") if part]
+    assert len(paragraphs) == len(set(paragraphs))
+
+
 def test_a_question_is_answered_from_a_cited_clause_in_force(application: Application) -> None:
     reply = application.assistant.respond(opened(application), "提前还款要手续费吗", "m1")
     assert reply.outcome == "answered"

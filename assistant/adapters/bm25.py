@@ -4,6 +4,7 @@ Words of a segmenter (jieba, search mode, knowing the glossary) beside the pairs
 and found nothing that the pairs had not found, for a second of start-up and 60 MB: pairs alone it is.
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,6 +46,8 @@ class Bm25Index:
     def __init__(self, texts: Sequence[str], words: PolicyWords, *, k1: float = 1.2, b: float = 0.6) -> None:
         from bm25s import BM25
 
+        # It sets its own logger to tell every step, which shows wherever another library has configured logging.
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
         self._words = words
         self._size = len(texts)
         self._index = BM25(method="lucene", k1=k1, b=b)
