@@ -122,13 +122,13 @@ def test_every_variant_is_trained_judged_and_reported(
 ) -> None:
     monkeypatch.setattr(comparison, "ROWS", 402)
     monkeypatch.setattr(comparison, "CURVE", (268, 402))
-    monkeypatch.setattr(comparison, "RECIPE", Recipe(epochs=1))
+    monkeypatch.setattr(comparison, "RECIPE", Recipe(starts=1, epochs=1))
     study = tmp_path / "study.jsonl"
     exam = load(Settings().knowledge_dir / "utterances" / "calibration.jsonl", IntentCase)[0][::20]
     exam = [row.model_copy(update={"clear": True}) for row in exam]
     study.write_text("".join(row.model_dump_json(exclude_unset=True) + "\n" for row in exam))
     report = compare(settings, study)
-    assert len(report.per_label) == 17 + 2
+    assert len(report.per_label) == 19 + 2
     assert all(0.1 < (figures["strict"] or 0) <= 1 for figures in report.per_label.values())
     assert all("sha1" in row for row in report.rows)
     assert list(report.plots) == ["Strict accuracy by number of utterances"]
