@@ -138,7 +138,9 @@ def settings() -> None:
 @app.command()
 def train(
     quick: Annotated[bool, Option("--quick", help="Few rows, and the encoder left as it is: two minutes.")] = False,
-    data: Annotated[Path | None, Option(help="Utterances (JSONL) in place of the repository's.")] = None,
+    data: Annotated[
+        Path | None, Option(help="Utterances (a JSONL file or a folder of them) in place of the repository's.")
+    ] = None,
     calibration: Annotated[
         Path | None, Option(help="Rows (JSONL) to calibrate on; without it a part is held out.")
     ] = None,

@@ -18,6 +18,7 @@ import numpy as np
 
 from assistant.glossary import Glossary, load_glossary
 from assistant.settings import Settings
+from assistant.training.data import files_of
 from eval.cases import DATA, IntentCase, load
 
 THRESHOLD = 0.8
@@ -89,17 +90,17 @@ def write_hashes(sets: dict[str, Sequence[Grams]], path: Path = HASHES) -> None:
 
 
 def texts_of(path: Path) -> list[str]:
-    """The messages of a JSONL file of cases, or the lines of a text file."""
+    """The messages of a JSONL file of cases or of a folder of them, or the lines of a text file."""
     if path.suffix == ".txt":
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [case.text for case in load(path, IntentCase)[0]]
+    return [case.text for file in files_of(path) for case in load(file, IntentCase)[0]]
 
 
 def own_sets(settings: Settings) -> dict[str, Path]:
     """The sets written for this project, each of which must be apart from the others."""
     utterances = settings.knowledge_dir / "utterances"
     return {
-        "train": utterances / "utterances.jsonl",
+        "train": utterances / "training",
         "calibration": utterances / "calibration.jsonl",
         "exam": DATA / "intents_exam.jsonl",
     }

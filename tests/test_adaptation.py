@@ -47,11 +47,11 @@ def few_rows(folder: Path, learn: int, judge: int) -> tuple[Path, Path]:
     """Files of so many utterances of each intent to go on learning from, and to judge by."""
     own = Settings().knowledge_dir / "utterances"
     made = []
-    for name, each in (("utterances.jsonl", learn), ("calibration.jsonl", judge)):
+    for name, each in (("training/1-wordings.jsonl", learn), ("calibration.jsonl", judge)):
         lines: dict[str, list[str]] = {}
         for line in (own / name).read_text(encoding="utf-8").splitlines():
             lines.setdefault(json.loads(line)["intent"], []).append(line)
-        made.append(folder / name)
+        made.append(folder / Path(name).name)
         made[-1].write_text("\n".join(line for group in lines.values() for line in group[:each]), encoding="utf-8")
     return made[0], made[1]
 

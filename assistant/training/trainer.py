@@ -120,9 +120,9 @@ def encoded(texts: Sequence[str], encoder: OnnxEncoder, folder: Path, progress: 
 def _split(
     settings: Settings, taxonomy: Taxonomy, data: Path | None, calibration: Path | None
 ) -> tuple[Path, Sequence[Utterance], Sequence[Utterance]]:
-    """The file that is learnt from, its rows, and the rows that are only judged by."""
+    """The file or folder that is learnt from, its rows, and the rows that are only judged by."""
     own = settings.knowledge_dir / "utterances"
-    source = data or own / "utterances.jsonl"
+    source = data or own / "training"
     if data is None and calibration is None:
         calibration = own / "calibration.jsonl"
     rows = load_utterances(source, taxonomy)
