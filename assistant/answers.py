@@ -27,31 +27,26 @@ _MARKS = re.compile(r"\*\*|__|`")
 _LIST_OR_TABLE = re.compile(r"\s*(?:\||[-*+] |[0-9]+[.)、] ?)")
 
 
-def compose(
-    question: str,
-    intent: IntentId,
-    act: Act | None,
-    passages: Sequence[ScoredPassage],
-    *,
-    on_other_days: Sequence[ScoredPassage] = (),
-) -> Answer | Unanswered:
-    """The opening of the section that answers best, word for word, with the rest of it as details.
+def compose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Answer | Unanswered:
+    """The section that answers best as an answer, or that none does."""
+    best = choose(question, intent, act, passages)
+    return nearest(passages) if best is None else extract(best)
+
+
+def nearest(passages: Sequence[ScoredPassage]) -> Unanswered:
+    """That none of the passages answers, with the documents that come nearest."""
+    return Unanswered(
+        reason="no_passage", nearest=tuple(dict.fromkeys(one.passage.document_id for one in passages[:NEAREST]))
+    )
+
+
+def choose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Passage | None:
+    """The section that answers best, if one does.
 
     A section of the predicted intent answers where it stands first in the list or shares some content words with the
     question; one of another intent only where it stands first and shares most. Cosines decide nothing: unrelated
-    texts are close to each other in this encoder. `on_other_days` are passages found for another day: where only one
-    of those answers, the clause exists but is not in force.
+    texts are close to each other in this encoder.
     """
-    best = _best(question, intent, act, passages)
-    if best is not None:
-        return _extract(best)
-    if (elsewhen := _best(question, intent, act, on_other_days)) is not None:
-        return Unanswered(reason="not_in_force", nearest=(elsewhen.document_id,))
-    nearest = tuple(dict.fromkeys(one.passage.document_id for one in passages[:NEAREST]))
-    return Unanswered(reason="no_passage", nearest=nearest)
-
-
-def _best(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Passage | None:
     words = content(question)
 
     def fit(place: int) -> float:
@@ -87,14 +82,17 @@ def _content_of_clause(text: str) -> frozenset[str]:
     return content(text)
 
 
-def _extract(passage: Passage) -> Answer:
-    """Emphasis marks are dropped; every other character of text, details and quote is the clause's."""
+def extract(passage: Passage, room: int = MAX_OPENING) -> Answer:
+    """The opening of a section, word for word, with the rest of it as details; `room` is in Chinese characters.
+
+    Emphasis marks are dropped; every other character of text, details and quote is the clause's.
+    """
     body = _MARKS.sub("", passage.text).strip()
     first, _, rest = body.partition("\n")
     if _LIST_OR_TABLE.match(first):
         opening, quote, details = _announced(passage), first, body
     else:
-        opening = quote = _opening(first)
+        opening = quote = _opening(first, room)
         details = f"{first[len(opening) :].strip()}\n{rest.strip()}".strip()
     citation = Citation(
         document_id=passage.document_id,
@@ -115,11 +113,11 @@ def _announced(passage: Passage) -> str:
     return f"关于「{passage.section}」，规定如下。"
 
 
-def _opening(paragraph: str) -> str:
+def _opening(paragraph: str, room: int) -> str:
     """Whole sentences from the start, as many as fit; the first one always, for half a rule can be a wrong one."""
     taken = ""
     for match in _SENTENCE.finditer(paragraph):
-        if taken and reading_length(taken + match[0]) > MAX_OPENING:
+        if taken and reading_length(taken + match[0]) > room:
             break
         taken += match[0]
     return taken.strip() or paragraph.strip()

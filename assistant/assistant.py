@@ -17,6 +17,7 @@ from assistant.fragments import Fragment, Scene, choices
 from assistant.glossary import Glossary
 from assistant.intents import IntentClassifier
 from assistant.lanes import Lanes
+from assistant.past import past_time
 from assistant.policy import Heard, plan
 from assistant.ports import Clock, Store, TurnCommit
 from assistant.risk import RiskRules
@@ -239,6 +240,7 @@ class Assistant:
             prediction=prediction,
             slots=slots.extract(text, local_date(turn.accepted_at), self._on.glossary),
             risks=risk.detect(text, self._on.risk_rules),
+            past=past_time(text, local_date(turn.accepted_at)),
         )
 
     def _planned(self, session: Session, heard: Heard, now: Instant) -> Plan:

@@ -1,18 +1,13 @@
 """Carrying out the steps of a plan: each kind of step has its one place here."""
 
-from assistant.answers import compose
-from assistant.calendar import local_date
-from assistant.errors import BankUnavailable, ChatModelUnavailable, RetrieverUnavailable
+from assistant.enquiries import Enquiries
+from assistant.errors import BankUnavailable
 from assistant.fragments import Fragment, Scene, choices
 from assistant.institution import Institution
-from assistant.ports import Retriever
-from assistant.rewriting import Rewriter
+from assistant.passbook import Passbook
 from assistant.switchboard import Handed, Switchboard
 from assistant.taxonomy import Taxonomy
 from assistant.teller import Teller
-from assistant.types.answers import Answer, Unanswered
-from assistant.types.cases import CaseReason
-from assistant.types.events import EventBody, ReplyBlocked
 from assistant.types.messages import AwaitingVerification, Choice, Outcome
 from assistant.types.steps import (
     AnswerFromPolicy,
@@ -37,7 +32,6 @@ WARNINGS: dict[RiskKind, str] = {
     "account_takeover": "warned_takeover",
     "self_harm": "warned_self_harm",
 }
-OFFERS = {"bill_query": "bill", "limit_query": "limit", "early_repay": "settle_quote"}
 
 
 class CarryOut:
@@ -45,17 +39,17 @@ class CarryOut:
 
     def __init__(
         self,
-        retriever: Retriever,
-        rewriter: Rewriter | None,
+        enquiries: Enquiries,
         taxonomy: Taxonomy,
         institution: Institution,
+        passbook: Passbook,
         teller: Teller,
         switchboard: Switchboard,
     ) -> None:
-        self._retriever = retriever
-        self._rewriter = rewriter
+        self._enquiries = enquiries
         self._taxonomy = taxonomy
         self._institution = institution
+        self._passbook = passbook
         self._teller = teller
         self._switchboard = switchboard
 
@@ -95,7 +89,7 @@ class CarryOut:
         scene.stage("acting")
         match step:
             case ReadBank():
-                return self._teller.limits(scene) if step.action == "limit_query" else self._teller.bill(scene)
+                return self._passbook.limits(scene) if step.action == "limit_query" else self._passbook.bill(scene)
             case ProposeEarlyRepay():
                 return self._teller.propose(step.slots, scene)
             case Cancel():
@@ -107,6 +101,21 @@ class CarryOut:
             )
             return _handed(followed_up, "degraded", done.words, done)
         return done
+
+    def _answer(self, step: AnswerFromPolicy, scene: Scene) -> Fragment | None:
+        scene.stage("retrieving")
+        found = self._enquiries.answer(step, scene)
+        if isinstance(found, Fragment):
+            return found
+        if step.first_help:
+            return None
+        if step.brand is not None:
+            words = scene.voice.say("other_brand_only", brand=step.brand)
+            return Fragment("refused", words, choices=choices(scene.voice))
+        escalate = Escalate(reason="unanswered", intent=step.intent)
+        if found.reason == "retriever_down":
+            return self.to_person(scene, escalate, "degraded", scene.voice.say("degraded"))
+        return self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
 
     # --- words ---
 
@@ -127,69 +136,6 @@ class CarryOut:
     def _label(self, intent: IntentId, voice: Voice) -> str:
         entry = self._taxonomy[intent]
         return entry.zh if voice.locale == "zh-CN" else entry.en
-
-    # --- policy ---
-
-    def _answer(self, step: AnswerFromPolicy, scene: Scene) -> Fragment | None:
-        scene.stage("retrieving")
-        found = self._composed(step, scene)
-        if isinstance(found, Unanswered):
-            return None if step.first_help else self._unanswered(found, step, scene)
-        found, events = self._rewritten(found, step, scene)
-        words = Phrase(found.text, texts=(*(citation.quote for citation in found.citations), found.details))
-        if step.brand is not None:
-            words = scene.voice.say("other_brand", brand=step.brand).joined(words)
-        if self._is_not_offered(step, scene):
-            words = scene.voice.say("action_not_offered").joined(words)
-        offers = (OFFERS[step.offer],) if step.offer else ()
-        return Fragment(
-            "answered",
-            words,
-            details=Phrase(found.details, texts=(found.details,)),
-            citations=found.citations,
-            choices=choices(scene.voice, *offers),
-            events=events,
-        )
-
-    def _composed(self, step: AnswerFromPolicy, scene: Scene) -> Answer | Unanswered:
-        day, locale = local_date(scene.now), scene.session.locale
-
-        def found(asked: str) -> Answer | Unanswered:
-            passages = self._retriever.search(asked, on=day, product=step.product, language=locale, limit=12)
-            return compose(step.question, step.intent, step.act, passages)
-
-        try:
-            composed = found(f"{step.context} {step.question}" if step.context else step.question)
-            # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
-            return found(step.question) if step.context and isinstance(composed, Unanswered) else composed
-        except RetrieverUnavailable:
-            return Unanswered(reason="retriever_down")
-
-    def _rewritten(self, found: Answer, step: AnswerFromPolicy, scene: Scene) -> tuple[Answer, tuple[EventBody, ...]]:
-        """The chat model's wording where one is configured and every claim in it is supported."""
-        if self._rewriter is None:
-            return found, ()
-        try:
-            rewritten = self._rewriter.rewrite(step.question, found, scene.session.locale)
-        except ChatModelUnavailable as error:
-            return found, (ReplyBlocked(rule="chat_model_down", draft=str(error)),)
-        blocked = tuple(ReplyBlocked(rule="claim_check", draft=claim) for claim in rewritten.unsupported)
-        return rewritten.answer, blocked
-
-    def _unanswered(self, found: Unanswered, step: AnswerFromPolicy, scene: Scene) -> Fragment:
-        if step.brand is not None:
-            words = scene.voice.say("other_brand_only", brand=step.brand)
-            return Fragment("refused", words, choices=choices(scene.voice))
-        reason: CaseReason = "unanswered"
-        escalate = Escalate(reason=reason, intent=step.intent)
-        if found.reason == "retriever_down":
-            return self.to_person(scene, escalate, "degraded", scene.voice.say("degraded"))
-        return self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
-
-    def _is_not_offered(self, step: AnswerFromPolicy, scene: Scene) -> bool:
-        """Whether the customer asked for something to be done that cannot be done here yet."""
-        wanted = scene.heard is not None and scene.heard.prediction.act == "do" and step.brand is None
-        return wanted and step.offer is None and not step.first_help and self._taxonomy[step.intent].route == "action"
 
 
 def _handed(handed: Handed, outcome: Outcome, before: Phrase, done: Fragment | None = None) -> Fragment:

@@ -115,6 +115,11 @@ def day(value: date, locale: Locale) -> str:
     return format_day(value, locale)
 
 
+def full_day(value: date, locale: Locale) -> str:
+    """2025年12月31日 or 31 Dec 2025."""
+    return f"{value.year}年{value.month}月{value.day}日" if locale == "zh-CN" else f"{value:%-d %b %Y}"
+
+
 def moment(value: datetime, locale: Locale) -> str:
     """An instant in Asia/Shanghai to the minute: 11月23日（周一）18:00."""
     local = local_time(value)

@@ -22,12 +22,14 @@ from assistant.assistant import Assistant, Stations
 from assistant.carry_out import CarryOut
 from assistant.catalogue import load as load_catalogue
 from assistant.desk import Desk
+from assistant.enquiries import Enquiries
 from assistant.errors import AssistantError, ConfigurationError
 from assistant.glossary import load_glossary
 from assistant.heads import Heads
 from assistant.institution import Institution, load_institution
 from assistant.intents import IntentClassifier
 from assistant.lanes import Lanes
+from assistant.passbook import Passbook
 from assistant.ports import ChatModel, Clock, CoreBanking, Encoder, Retriever, Store
 from assistant.prompts import load_prompts
 from assistant.rewriting import Rewriter
@@ -163,6 +165,7 @@ def _stations(
     chat_model = chat_model or _chat_model(settings)
     rewriter = Rewriter(chat_model, prompts) if chat_model else None
     teller = Teller(store, bank, institution, _new_id)
+    passbook = Passbook(bank, institution)
     switchboard = Switchboard(store, taxonomy, institution, case_rules, _new_id)
     rules = rule_versions(risk_rules, compliance_rules, case_rules)
     model = f"{classifier.encoder_version} {classifier.version}" + (f" {chat_model.version}" if chat_model else "")
@@ -184,7 +187,9 @@ def _stations(
         catalogue=catalogue,
         risk_rules=risk_rules,
         compliance_rules=compliance_rules,
-        carry_out=CarryOut(retriever, rewriter, taxonomy, institution, teller, switchboard),
+        carry_out=CarryOut(
+            Enquiries(retriever, rewriter, taxonomy, passbook), taxonomy, institution, passbook, teller, switchboard
+        ),
         teller=teller,
         patience=case_rules.unknowns_in_a_row,
         versions=versions,

@@ -57,6 +57,7 @@ def _passages(document: PolicyDocument) -> Iterator[Passage]:
             owner=document.owner,
             intents=document.intents,
             sources=document.sources,
+            governs=document.governs,
         )
 
 
@@ -179,6 +180,9 @@ def _check_versions(documents: Sequence[PolicyDocument], today: date) -> Iterato
                 message = f"{document.id}@{document.version} stands in {seen[document.version]} too"
                 yield Finding(file=document.file, key="version", message=message)
             seen.setdefault(document.version, document.file)
+        if len({document.governs for document in versions}) > 1:
+            message = f"the versions of {versions[0].id} do not agree on which day decides between them"
+            yield Finding(file=versions[0].file, key="governs", message=message)
         yield from _check_validity(sorted(versions, key=lambda document: document.effective_from), today)
         if (original := versions[0].id.removesuffix(ENGLISH)) != versions[0].id:
             written = {document.version for document in by_id.get(DocumentId(original), ())}

@@ -1,5 +1,6 @@
 """The dialogue policy: from a session and what was heard to the steps of one turn. Pure; the whole of it is here."""
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -50,7 +51,12 @@ ASSENT = frozenset(
     {"确认", "确认办理", "是", "是的", "对", "好", "好的", "可以", "行", "办理", "yes", "ok", "okay", "confirm"}
 )
 DISSENT = frozenset({"取消", "不", "不了", "不要", "不办了", "算了", "先不办", "no", "cancel", "not now"})
-FOLLOW_UPS = ("那", "那么", "what about", "and ", "how about")
+FOLLOW_UPS = ("那", "那么", "what about", "and ", "how about", "ok but", "but ")
+LEANING = 40
+"""Characters up to which a message may lean on the question before it."""
+_ASKS = re.compile(
+    r"[?？吗呢么没不]$|[几哪啥多咋]|怎么|什么|能|可以|会|要不|算不|\b(?:how|what|when|where|which|who|can|do|does|is|are|will)\b"
+)
 EARLY_REPAY = IntentId("early_repay")
 REPAYING = (EARLY_REPAY, IntentId("repay_how"))
 """Intents by which a customer with a repayment on the table names another sum or loan."""
@@ -225,7 +231,10 @@ class _Said:
         if topic is None or self._route_of(topic) not in ("answer", "action"):
             return None
         answer = self._answer(topic, self._heard.text)
-        answer = answer.model_copy(update={"context": self._dialogue.last_question, "offer": OFFERED.get(topic)})
+        past = self._heard.past or self._dialogue.last_past
+        answer = answer.model_copy(
+            update={"context": self._dialogue.last_question, "offer": OFFERED.get(topic), "past": past}
+        )
         return self._answered(topic, self._heard.text, (answer,))
 
     def _not_known(self, unclear: bool) -> Plan:
@@ -315,10 +324,12 @@ class _Said:
         slots = self._heard.slots
         return AnswerFromPolicy(
             question=text,
+            context=self._dialogue.last_question if intent == self._dialogue.last_intent and self._may_lean() else None,
             act=self._heard.prediction.act,
             intent=intent,
             product=slots.product,
             brand=slots.brand,
+            past=self._heard.past,
             first_help=first_help,
         )
 
@@ -330,7 +341,10 @@ class _Said:
         return (self._answer(second, self._heard.text),)
 
     def _answered(self, intent: IntentId, text: str, steps: tuple[Step, ...]) -> Plan:
-        state = self._with(pending=self._kept(), unknowns=0, last_intent=intent, last_question=text[:200])
+        past = next((step.past for step in steps if isinstance(step, AnswerFromPolicy)), None)
+        state = self._with(
+            pending=self._kept(), unknowns=0, last_intent=intent, last_question=text[:200], last_past=past
+        )
         return Plan(steps=steps, dialogue=state)
 
     def _kept(self) -> AwaitingConfirmation | None:
@@ -352,8 +366,14 @@ class _Said:
         return self._heard.prediction.abstained in ("low_confidence", "ambiguous", "unclear")
 
     def _is_follow_up(self) -> bool:
-        return (
-            self._dialogue.last_question is not None
-            and len(self._heard.text) <= 30
-            and self._words.startswith(FOLLOW_UPS)
-        )
+        """Whether it leans on the last question: by its first word, or because it asks and says too little alone."""
+        if not self._may_lean():
+            return False
+        prediction = self._heard.prediction
+        if prediction.abstained is None:
+            # An order is taken by itself, whatever word it begins with.
+            return self._words.startswith(FOLLOW_UPS) and prediction.act != "do"
+        return self._words.startswith(FOLLOW_UPS) or _ASKS.search(self._words) is not None
+
+    def _may_lean(self) -> bool:
+        return self._dialogue.last_question is not None and len(self._heard.text) <= LEANING

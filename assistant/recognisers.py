@@ -27,9 +27,14 @@ _CODE_LOOSE = re.compile(r"(?i:\bcode(?:\s(?:is|was)|[:： ]){0,2}\s?)([0-9]{6})
 _CODE_BEFORE = re.compile(
     rf"(?i)(?<![0-9])([0-9]{{4,8}})\s?(?:是|就是|is)\s?(?:我的|我收到的|my|the)?\s?(?:{_CODE_WORD}|code\b)"
 )
+# What is said of a password rather than being one.
+_NOT_ONE = (
+    r"(?i:forgotten|wrong|incorrect|invalid|expired|locked|lost|needed|required|set|reset|not|never|always|only|too|the)"
+    r"\b"
+)
 _SECRET = re.compile(
     r"(?i:密码(?:是|为|[:：])\s?|password(?: is|[:：])\s?|\bcvv2?(?:是|码|[:： ]){0,3})"
-    r"([A-Za-z0-9!@#$%^&*]{3,20})"
+    rf"(?!{_NOT_ONE})([A-Za-z0-9!@#$%^&*]{{3,20}})"
 )
 
 _PIN = re.compile(r"密码\s?([0-9]{6})(?![0-9])")

@@ -1,4 +1,4 @@
-"""At the bank's counter: reading the customer's figures, quoting, and executing what was confirmed."""
+"""At the bank's counter: quoting, and executing what was confirmed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,9 +19,10 @@ from assistant.catalogue import Catalogue
 from assistant.errors import BankTimeout, BankUnavailable, DigestMismatch, NotAllowed, NotFound, ProposalNotLive
 from assistant.fragments import Fragment, Scene, choices
 from assistant.institution import Institution
+from assistant.passbook import customer_of
 from assistant.ports import CoreBanking, Store
-from assistant.types.actions import ActionClaim, ActionName, Confirmed, EarlyRepayArguments, Proposal, Receipt
-from assistant.types.banking import BankResult, Bill, EarlyRepaymentQuote, Loan
+from assistant.types.actions import ActionClaim, Confirmed, EarlyRepayArguments, Proposal, Receipt
+from assistant.types.banking import BankResult, EarlyRepaymentQuote, Loan
 from assistant.types.events import EventDraft, ReplySent
 from assistant.types.messages import (
     AwaitingConfirmation,
@@ -34,77 +35,21 @@ from assistant.types.messages import (
     Turn,
 )
 from assistant.types.steps import Cancel, Execute
-from assistant.types.understanding import Product, Slots
-from assistant.types.value import CustomerId, Instant, IntentId, MessageId, ProposalId, SessionId, TraceId, TurnId
+from assistant.types.understanding import Slots
+from assistant.types.value import Instant, IntentId, MessageId, ProposalId, SessionId, TraceId, TurnId
 from assistant.voice import Phrase, Voice, Yuan, join
 
 EARLY_REPAY = IntentId("early_repay")
 
 
 class Teller:
-    """Every read and every order goes through here; an order needs a `Confirmed`."""
+    """Every order goes through here, and needs a `Confirmed`."""
 
     def __init__(self, store: Store, bank: CoreBanking, institution: Institution, new_id: Callable[[str], str]) -> None:
         self._store = store
         self._bank = bank
         self._institution = institution
         self._new_id = new_id
-
-    # --- reading ---
-
-    def limits(self, scene: Scene) -> Fragment:
-        """The customer's lines."""
-        voice = scene.voice
-        lines = self._bank.limits(customer_of(scene))
-        read = _read_receipt(scene, "limit_query", {"lines": len(lines)})
-        if not lines:
-            words = voice.say("limit_none", as_of=scene.now)
-            return Fragment("action_done", words, receipt=read, choices=choices(voice))
-        said = join(
-            voice.say(
-                "limit_line",
-                product=self._product(line.product, voice),
-                available=Yuan(line.available_fen),
-                used=Yuan(line.used_fen),
-                total=Yuan(line.total_fen),
-            )
-            for line in lines
-        )
-        words = voice.say("limit_lines", as_of=lines[0].as_of).joined(said)
-        return Fragment("action_done", words, receipt=read, choices=choices(voice, "bill"))
-
-    def bill(self, scene: Scene) -> Fragment:
-        """The bill of the period, its lines unfolding."""
-        voice = scene.voice
-        bill = self._bank.bill(customer_of(scene))
-        items = join(
-            voice.say("bill_item", description=one.description, amount=Yuan(one.amount_fen)) for one in bill.items
-        )
-        facts: dict[str, str | int] = {
-            "period": bill.period,
-            "due_fen": bill.due_fen,
-            "due_date": bill.due_date.isoformat(),
-        }
-        return Fragment(
-            "action_done",
-            self._bill_words(bill, voice),
-            details=items,
-            receipt=_read_receipt(scene, "bill_query", facts),
-            choices=choices(voice, "limit", "early_repay"),
-        )
-
-    def _bill_words(self, bill: Bill, voice: Voice) -> Phrase:
-        if bill.due_fen == 0:
-            return voice.say("bill_paid", total=Yuan(bill.total_fen)) if bill.total_fen else voice.say("bill_none")
-        words = voice.say(
-            "bill", due=Yuan(bill.due_fen), due_date=bill.due_date, total=Yuan(bill.total_fen), paid=Yuan(bill.paid_fen)
-        )
-        if bill.overdue_days > 0:
-            return words.joined(voice.say("bill_overdue", days=bill.overdue_days))
-        if 0 < bill.minimum_fen < bill.due_fen:
-            rate = self._institution.products.pay_later.revolving_annual_rate
-            words = words.joined(voice.say("bill_minimum", minimum=Yuan(bill.minimum_fen), annual_rate=rate))
-        return words
 
     # --- quoting ---
 
@@ -152,7 +97,7 @@ class Teller:
             words = voice.say("quote", card_tail=quote.card_tail, **paid)
         else:
             words = voice.say("quote_part", card_tail=quote.card_tail, remaining=remaining, **paid)
-        product = self._product(loan.product, voice)
+        product = self._institution.products.name(loan.product, voice.locale)
         lines = [
             voice.say("consequence_loan", loan_id=loan.loan_id, product=product, purpose=loan.purpose),
             voice.say("consequence_principal", principal=paid["principal"]),
@@ -171,7 +116,7 @@ class Teller:
             voice.say(
                 "loan_option",
                 loan_id=loan.loan_id,
-                product=self._product(loan.product, voice),
+                product=self._institution.products.name(loan.product, voice.locale),
                 purpose=loan.purpose,
                 outstanding=Yuan(loan.outstanding_fen),
             )
@@ -347,17 +292,6 @@ class Teller:
             raise NotFound(f"no proposal {proposal_id} in this session")
         return proposal
 
-    def _product(self, product: Product, voice: Voice) -> str:
-        return self._institution.products.name(product, voice.locale)
-
-
-def customer_of(scene: Scene) -> CustomerId:
-    """The verified customer. Raises NotAllowed: the policy asks for verification before it comes to this."""
-    customer_id = scene.session.customer(scene.now)
-    if customer_id is None:
-        raise NotAllowed(f"nobody is verified in session {scene.session.session_id}")
-    return customer_id
-
 
 def receipt_words(outcome: Receipt, voice: Voice) -> Phrase:
     """A receipt in words; the figures are those of its facts."""
@@ -376,10 +310,6 @@ def receipt_words(outcome: Receipt, voice: Voice) -> Phrase:
     if remaining == 0:
         return voice.say("receipt_done", **said)
     return voice.say("receipt_done_part", remaining=Yuan(remaining), **said)
-
-
-def _read_receipt(scene: Scene, action: ActionName, facts: dict[str, str | int]) -> Receipt:
-    return Receipt(receipt_id=f"R-{scene.turn.turn_id}", action=action, status="done", facts=facts, at=scene.now)
 
 
 def _asking_turn(claim: ActionClaim, new_id: Callable[[str], str], now: Instant) -> Turn:

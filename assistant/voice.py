@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from assistant.calendar import local_date
-from assistant.catalogue import Catalogue, day, moment, money, percent, variables
+from assistant.catalogue import Catalogue, day, full_day, moment, money, percent, variables
 from assistant.types.value import Fen, Locale
 
 
@@ -18,6 +18,16 @@ class Yuan:
     """An amount to be said, in fen."""
 
     fen: Fen
+
+
+@dataclass(frozen=True)
+class FullDay:
+    """A day to be said with its year and without its weekday, as terms are dated."""
+
+    date: date
+
+
+Said = str | int | Yuan | date | datetime | Decimal | FullDay
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,10 @@ class Voice:
         self._catalogue = catalogue
         self.locale = locale
 
-    def say(self, key: str, **values: str | int | Yuan | date | datetime | Decimal) -> Phrase:
+    def say(self, key: str, **values: Said) -> Phrase:
         """One text of the catalogue. Plain strings are names and labels, never figures."""
         amounts = frozenset(value.fen for value in values.values() if isinstance(value, Yuan))
-        days = frozenset(_day(value) for value in values.values() if isinstance(value, date))
+        days = frozenset(_day(value) for value in values.values() if isinstance(value, date | FullDay))
         said = {name: self._written(value) for name, value in values.items()}
         grounds = (
             self._catalogue.template(key, self.locale),
@@ -72,9 +82,11 @@ class Voice:
         """A short text without figures: a button, a product's name."""
         return self._catalogue.say(key, self.locale, **values)
 
-    def _written(self, value: str | int | Yuan | date | datetime | Decimal) -> str | int:
+    def _written(self, value: Said) -> str | int:
         if isinstance(value, Yuan):
             return money(value.fen)
+        if isinstance(value, FullDay):
+            return full_day(value.date, self.locale)
         if isinstance(value, datetime):
             return moment(value, self.locale)
         if isinstance(value, date):
@@ -84,5 +96,7 @@ class Voice:
         return value
 
 
-def _day(value: date | datetime) -> date:
+def _day(value: date | datetime | FullDay) -> date:
+    if isinstance(value, FullDay):
+        return value.date
     return local_date(value) if isinstance(value, datetime) else value

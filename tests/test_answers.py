@@ -104,12 +104,6 @@ def test_words_alone_carry_an_answer_that_the_intent_missed() -> None:
     )
 
 
-def test_a_clause_of_another_day_is_told_from_no_clause() -> None:
-    elsewhen = ranked(passage("提前还款收不收手续费", FEE))
-    found = compose("提前还款收手续费吗", EARLY, "ask", (), on_other_days=elsewhen)
-    assert found == Unanswered(reason="not_in_force", nearest=(DocumentId("early"),))
-
-
 def test_a_question_in_english_is_answered_from_a_chinese_clause() -> None:
     below = passage("怎么办理提前还款", STEPS)
     other = passage("Refunds", "Refunds go back.", document="refund-en", intents=[OTHER], language="en")

@@ -46,6 +46,8 @@ CARD = "4111111111111111"
         ("123456是我的验证码", "[CODE_1]是我的验证码"),
         ("my code is 654321", "my code is [CODE_1]"),
         ("支付密码是abc123", "支付密码是[CODE_1]"),
+        ("my password is hunter2", "my password is [CODE_1]"),
+        ("my password is wrong", "my password is wrong"),
     ],
 )
 def test_personal_data_becomes_a_placeholder(text: str, masked: str) -> None:

@@ -1,6 +1,6 @@
 """The dialogue policy as a table: what was heard in which state, and the steps that follow."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,15 @@ from assistant.types.messages import (
     Session,
     Tapped,
 )
-from assistant.types.understanding import Alternative, Prediction, RiskSignal, Slots, Understanding
+from assistant.types.understanding import (
+    Abstention,
+    Alternative,
+    PastTime,
+    Prediction,
+    RiskSignal,
+    Slots,
+    Understanding,
+)
 from assistant.types.value import CustomerId, IntentId, ProposalId, SessionId
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -184,3 +192,37 @@ def test_an_expired_identity_is_asked_for_again() -> None:
         update={"identity": VERIFIED.model_copy(update={"expires_at": NOW - timedelta(seconds=1)})}
     )
     assert steps(stale, said("我的账单", "bill_query", "status")) == ["verify"]
+
+
+@pytest.mark.parametrize("text", ["最长能延几天", "大概几天能到", "先息后本呢", "and when would that be", "周末有人吗"])
+@pytest.mark.parametrize("abstained", ["unclear", "low_confidence", "ambiguous"])
+def test_a_question_that_says_too_little_alone_leans_on_the_one_before(text: str, abstained: Abstention) -> None:
+    state = session(last_intent="extension", last_question="这期能晚点还吗")
+    step = planned(state, said(text, "unclear", None, abstained)).steps[0]
+    assert (step.kind, step.intent, step.context) == ("answer", "extension", "这期能晚点还吗")
+
+
+@pytest.mark.parametrize("text", ["啊", "我不懂", "嗯嗯 好吧"])
+def test_what_asks_nothing_does_not_lean(text: str) -> None:
+    state = session(last_intent="extension", last_question="这期能晚点还吗")
+    assert steps(state, said(text, "unclear", None, "unclear")) == ["say"]
+
+
+def test_a_second_question_of_one_topic_carries_the_first() -> None:
+    state = session(last_intent="extension", last_question="这期能晚点还吗")
+    assert planned(state, said("利息怎么算", "extension", "ask")).steps[0].context == "这期能晚点还吗"
+    assert planned(state, said("利息怎么算", "interest_fee_query", "ask")).steps[0].context is None
+
+
+def test_an_order_that_begins_like_a_follow_up_is_taken_by_itself() -> None:
+    state = session(verified=True, last_intent="early_repay", last_question="提前还款要手续费吗")
+    assert steps(state, said("那帮我提前还清吧", "early_repay", "do")) == ["propose"]
+
+
+def test_the_past_time_of_a_question_goes_with_its_follow_up() -> None:
+    then = PastTime(day=date(2025, 6, 30), of="event")
+    first = planned(session(), said("去年六月提前还款手续费多少", "early_repay").model_copy(update={"past": then}))
+    assert first.steps[0].past == then
+    after = session().model_copy(update={"dialogue": first.dialogue})
+    assert planned(after, said("那宽限期呢", "overdue_effect")).steps[0].past == then
+    assert planned(after, said("怎么开通月付呀", "apply_how")).steps[0].past is None

@@ -9,6 +9,8 @@ from assistant.types.understanding import Product
 from assistant.types.value import DocumentId, IntentId, Value
 
 Audience = Literal["customer", "staff"]
+Governs = Literal["handling", "signing"]
+"""Which day decides the version that holds: that of what happens, or for a loan that on which it was signed."""
 
 
 class Passage(Value):
@@ -28,6 +30,7 @@ class Passage(Value):
     owner: str
     intents: tuple[IntentId, ...] = ()
     sources: tuple[str, ...] = ()
+    governs: Governs = "handling"
 
     def in_force(self, day: date) -> bool:
         """Whether the passage governs the given Asia/Shanghai day."""
@@ -65,5 +68,5 @@ class Answer(Value):
 class Unanswered(Value):
     """The knowledge base has no clause in force that answers the question."""
 
-    reason: Literal["no_passage", "not_in_force", "other_institution", "retriever_down"]
+    reason: Literal["no_passage", "retriever_down"]
     nearest: tuple[DocumentId, ...] = ()

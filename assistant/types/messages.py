@@ -7,7 +7,7 @@ from pydantic import Field
 from assistant.types.actions import Proposal, Receipt, VerifiedIdentity
 from assistant.types.answers import Citation
 from assistant.types.cases import Priority
-from assistant.types.understanding import Abstention, Act, Alternative, RiskKind, RiskLevel, Slots
+from assistant.types.understanding import Abstention, Act, Alternative, PastTime, RiskKind, RiskLevel, Slots
 from assistant.types.value import (
     CaseId,
     CustomerId,
@@ -154,6 +154,7 @@ class Dialogue(Value):
     pending: Pending | None = None
     last_intent: IntentId | None = None
     last_question: str | None = Field(None, description="Masked text of the last question answered, for follow-ups.")
+    last_past: PastTime | None = Field(None, description="The past time it spoke of, for follow-ups.")
     unknowns: int = Field(0, description="Turns in a row that were not understood or not answered.")
     warned: tuple[RiskKind, ...] = ()
 

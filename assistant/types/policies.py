@@ -4,7 +4,7 @@ from datetime import date
 
 from pydantic import Field, field_validator
 
-from assistant.types.answers import Audience
+from assistant.types.answers import Audience, Governs
 from assistant.types.understanding import Product
 from assistant.types.value import DocumentId, IntentId, Locale, Value
 
@@ -24,6 +24,7 @@ class PolicyDocument(Value):
     owner: str = ""
     intents: tuple[IntentId, ...] = ()
     sources: tuple[str, ...] = ()
+    governs: Governs = "handling"
     sample: bool = Field(False, description="The institution's own values are made up.")
     body: str
 

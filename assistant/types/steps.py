@@ -7,7 +7,7 @@ from pydantic import Field
 from assistant.types.actions import ActionName
 from assistant.types.cases import CaseReason
 from assistant.types.messages import AwaitingVerification, Dialogue
-from assistant.types.understanding import Act, Product, RiskKind, Slots
+from assistant.types.understanding import Act, PastTime, Product, RiskKind, Slots
 from assistant.types.value import IntentId, ProposalId, Value
 
 
@@ -21,6 +21,7 @@ class AnswerFromPolicy(Value):
     intent: IntentId
     product: Product | None = None
     brand: str | None = None
+    past: PastTime | None = None
     offer: ActionName | None = Field(None, description="The action to offer beside the answer.")
     first_help: bool = Field(False, description="A person follows; say nothing where no clause fits.")
 

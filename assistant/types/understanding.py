@@ -66,6 +66,13 @@ class RiskSignal(Value):
     rule: str = Field(description="Id of the rule that fired.")
 
 
+class PastTime(Value):
+    """A past time that the customer speaks of."""
+
+    day: dt.date = Field(description="The last day of the time named.")
+    of: Literal["signing", "event"] = Field(description="When a loan was signed, or when what is asked about was.")
+
+
 class Understanding(Value):
     """Everything the plan may rest on, read from one masked message."""
 
@@ -74,3 +81,4 @@ class Understanding(Value):
     prediction: Prediction
     slots: Slots = Slots()
     risks: tuple[RiskSignal, ...] = ()
+    past: PastTime | None = None
