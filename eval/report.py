@@ -20,8 +20,8 @@ from eval.cases import DataSource
 
 Metrics = Mapping[str, float | None]
 Interval = tuple[float, float] | None
-_COUNTS = frozenset({"wrong_actions"})
-LESS_IS_BETTER = frozenset({"ece", "oos_false_alarm", "wrong_actions", "latency_ms_p50", "latency_ms_p95"})
+_COUNTS = frozenset({"wrong_actions", "unsupported_numbers", "must_not_violations"})
+LESS_IS_BETTER = _COUNTS | {"ece", "oos_false_alarm", "false_refusal", "latency_ms_p50", "latency_ms_p95"}
 
 
 @dataclass(frozen=True)

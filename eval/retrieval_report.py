@@ -13,7 +13,7 @@ from eval.suites_retrieval import RetrievalRow, by_kind, compare, evaluate_retri
 
 def report_retrieval(settings: Settings, data: Path | None) -> Report:
     """Search for every query as of a fixed day, on an index of today's documents. Raises InvalidInput."""
-    rows, source = load(data or DATA / "retrieval.jsonl", RetrievalRow)
+    rows, source = load(data or DATA / "retrieval_exam.jsonl", RetrievalRow)
     day = local_date(START)
     encoder = search_encoder(settings)
     with policy_index(settings, encoder) as retriever:

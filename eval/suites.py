@@ -36,8 +36,20 @@ def _dialogues(settings: Settings, data: Path | None) -> Report:
     return evaluate_dialogues(settings, data)
 
 
+def _answers(settings: Settings, data: Path | None) -> Report:
+    from eval.answers_suite import evaluate_answers
+
+    return evaluate_answers(settings, data)
+
+
 # Each suite imports its parts when it runs, so that naming the suites costs nothing.
-SUITES: dict[str, Suite] = {"intents": _intents, "slots": _slots, "retrieval": _retrieval, "dialogues": _dialogues}
+SUITES: dict[str, Suite] = {
+    "intents": _intents,
+    "slots": _slots,
+    "retrieval": _retrieval,
+    "answers": _answers,
+    "dialogues": _dialogues,
+}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from assistant.settings import ROOT
 from assistant.taxonomy import load_taxonomy
 from assistant.types.policies import Finding, PolicyDocument
 from assistant.types.value import IntentId
+from eval.answers_suite import AnswerCase
+from eval.cases import load
 from eval.suites_retrieval import load_rows
 
 TODAY = date(2026, 11, 23)
@@ -251,13 +253,26 @@ def test_the_shipped_policies_are_sound_and_cover_every_answer_intent() -> None:
     assert len({document.id for document in documents}) >= 25
 
 
-def test_the_retrieval_exam_names_passages_that_exist() -> None:
+@pytest.mark.parametrize(("name", "least"), [("retrieval_exam", 400), ("retrieval_dev", 300)])
+def test_the_retrieval_queries_name_passages_that_exist(name: str, least: int) -> None:
     passages = passages_of(load_policies(ROOT / "knowledge" / "policies"))
     documents = {name for one in passages for name in (one.document_id, f"{one.document_id}@{one.version}")}
     numbered = {f"{one.document_id}#{one.passage_id.rsplit('#', 1)[1]}" for one in passages}
-    rows = load_rows(ROOT / "eval" / "data" / "retrieval.jsonl")
+    numbered |= {one.passage_id for one in passages}
+    rows = load_rows(ROOT / "eval" / "data" / f"{name}.jsonl")
     assert {name for row in rows for name in row.relevant} <= documents
     assert {name for row in rows for name in row.sections} <= numbered
-    assert len(rows) >= 80
-    for kind, least in (("english", 10), ("as_of", 8), ("follow_up", 8)):
-        assert sum(kind in row.kinds for row in rows) >= least
+    assert len(rows) >= least
+    for kind, few in (("colloquial", 80), ("english", 40), ("as_of", 30), ("follow_up", 30)):
+        assert sum(kind in row.kinds for row in rows) >= few
+
+
+@pytest.mark.parametrize(("name", "answered", "declined"), [("answers_exam", 200, 60), ("answers_dev", 100, 30)])
+def test_the_questions_have_facts_or_no_answer(name: str, answered: int, declined: int) -> None:
+    documents = load_policies(ROOT / "knowledge" / "policies")
+    names = {name for one in documents for name in (one.id, f"{one.id}@{one.version}")}
+    rows, _ = load(ROOT / "eval" / "data" / f"{name}.jsonl", AnswerCase)
+    assert all(bool(row.facts) == row.answerable for row in rows)
+    assert sum(row.answerable for row in rows) >= answered
+    assert sum(not row.answerable for row in rows) >= declined
+    assert {one for row in rows for one in row.relevant} <= names
