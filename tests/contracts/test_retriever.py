@@ -286,6 +286,41 @@ def test_no_search_fails_or_mixes_versions_while_the_index_is_switched(opened: O
     assert not failures
 
 
+def test_a_reader_that_is_overtaken_answers_from_the_index_it_has(opened: Opener) -> None:
+    writer, reader = opened(), opened(refresh_seconds=3600.0)
+    writer.publish(ALL)
+    before = reader.search("我想注销账户", on=TODAY, limit=50)
+    for one in (CLOSE, LIMIT, LOAN):
+        writer.publish([one])  # what the reader holds is no longer kept in Chroma after the second
+    after = reader.search("我想注销账户", on=TODAY, limit=50)
+    assert first(after) == first(before) == CLOSE
+    assert set(ids(after)) == set(ids(before))
+
+
+def test_searches_do_not_wait_for_one_that_opens_a_new_index(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader = opened(), opened()
+    writer.publish([CLOSE])
+    reader.search("额度", on=TODAY)
+    writer.publish([LIMIT])
+    opening, opened_now = threading.Event(), threading.Event()
+    open_one = ChromaVectors.open
+
+    def slowly(vectors: ChromaVectors, name: str) -> object:
+        opening.set()
+        assert opened_now.wait(20)
+        return open_one(vectors, name)
+
+    monkeypatch.setattr(ChromaVectors, "open", slowly)
+    found: list[str] = []
+    first_one = threading.Thread(target=lambda: found.extend(ids(reader.search("额度", on=TODAY))))
+    first_one.start()
+    assert opening.wait(20)
+    assert ids(reader.search("额度", on=TODAY)) == ["close@1#1"]
+    opened_now.set()
+    first_one.join()
+    assert found == ["limit@1#1"]
+
+
 def test_an_index_that_was_not_written_to_its_end_is_written_again(opened: Opener) -> None:
     retriever = opened()
     version = retriever.publish(ALL)
