@@ -46,7 +46,7 @@ class PublishedVectors:
     collection: "Collection"
 
     def nearest(self, vector: Floats, limit: int) -> list[tuple[str, float]]:
-        """(passage_id, cosine) of the nearest passages, best first. Raises RetrieverUnavailable, IndexReplacedError."""
+        """(passage_id, cosine) of the nearest passages, best first. Raises RetrieverUnavailable."""
         with _translated():
             found = self.collection.query(
                 query_embeddings=vector.reshape(1, -1),
@@ -58,7 +58,7 @@ class PublishedVectors:
 
 
 class IndexReplacedError(RetrieverUnavailable):
-    """The collection was removed by later publications while this reader still held it: read the pointer again."""
+    """The collection was removed by later publications, or is being removed: read the pointer again."""
 
 
 class ChromaVectors:
@@ -87,9 +87,15 @@ class ChromaVectors:
 
     def open(self, name: str) -> PublishedVectors:
         """The collection of this name. Raises IndexReplacedError where it is gone."""
-        with _translated():
-            collection = self._client.get_collection(name, embedding_function=None)
-            passages, vectors = _read(collection)
+        try:
+            with _translated():
+                collection = self._client.get_collection(name, embedding_function=None)
+                passages, vectors = _read(collection)
+        except RetrieverUnavailable as error:
+            # While a collection is being removed Chroma fails in several ways.
+            if self.current() != name:
+                raise IndexReplacedError(f"the index was replaced: {error}") from error
+            raise
         about = collection.metadata or {}
         return PublishedVectors(
             name=name,

@@ -295,8 +295,9 @@ class _Index:
         near: list[tuple[str, float]] = []
         # Twice what is wanted, since the allowed ones may lie elsewhere.
         if expected >= 2 * min(depth, count) > 0:
-            # Where later publications took the collection away, what this index holds itself is whole.
-            with suppress(IndexReplacedError):
+            # Later publications take the collection away, and while they do Chroma fails in several ways: what this
+            # index holds itself is whole. Whether Chroma answers at all is seen when the pointer is read.
+            with suppress(RetrieverUnavailable):
                 near = self.published.nearest(vector, fetch)
         places = np.array([self._places[name] for name, _ in near], np.intp)
         return places, np.array([cosine for _, cosine in near], np.float32)
