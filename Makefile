@@ -49,6 +49,7 @@ verify: $(VENV)/.ready $(VENV)/.test
 	$(BIN)/assistant evaluate slots
 	$(BIN)/assistant evaluate dialogues
 	$(BIN)/assistant bench
+	$(BIN)/python -m eval.retrieval_bench
 	$(BIN)/python -m pytest -m slow
 
 clean:

@@ -51,8 +51,13 @@ class Bm25Index:
         self._words = words
         self._size = len(texts)
         self._index = BM25(method="lucene", k1=k1, b=b)
-        # A term that no query holds keeps the vocabulary from being empty.
-        self._index.index([[*words.of_passage(text), "\0"] for text in texts], show_progress=False)
+        # Numbers in place of words: the words of 100,000 passages would take a gigabyte while they are counted. A term
+        # that no query holds keeps the vocabulary from being empty.
+        vocabulary: dict[str, int] = {}
+        numbered = [
+            [vocabulary.setdefault(term, len(vocabulary)) for term in (*words.of_passage(text), "\0")] for text in texts
+        ]
+        self._index.index((numbered, vocabulary), show_progress=False)
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """One score a passage, in the order of the texts; 0: not one word in common."""

@@ -22,6 +22,8 @@ _POINTER = "assistant-index"
 _PREFIX = "passages-"
 _EF_SEARCH = 256
 """How many neighbours the graph search keeps; the over-fetch of one search stays below it."""
+_PAGE = 2_000
+"""Passages read at a time: Chroma hands vectors over as Python numbers, ten times their size."""
 _SECONDS = 10.0
 """Until a Chroma server that does not answer counts as down."""
 
@@ -39,10 +41,12 @@ class PublishedVectors:
     language_gap: float
     """Cosine by which a text of another language lies further away than its meaning does."""
     passages: tuple[Passage, ...]
+    vectors: Floats
+    """One unit row a passage: 1.5 kB each, 154 MB for 100,000 of them."""
     collection: "Collection"
 
     def nearest(self, vector: Floats, limit: int) -> list[tuple[str, float]]:
-        """(passage_id, cosine) of the nearest passages, best first. Raises RetrieverUnavailable, IndexReplacedError."""
+        """(passage_id, cosine) of the nearest passages, best first. Raises RetrieverUnavailable."""
         with _translated():
             found = self.collection.query(
                 query_embeddings=vector.reshape(1, -1),
@@ -52,16 +56,9 @@ class PublishedVectors:
         distances = found["distances"] or [[]]
         return [(name, 1.0 - distance) for name, distance in zip(found["ids"][0], distances[0], strict=True)]
 
-    def vectors(self) -> dict[str, Floats]:
-        """The vector of every passage by its id. Raises RetrieverUnavailable, IndexReplacedError."""
-        with _translated():
-            rows = self.collection.get(include=["embeddings"])
-        embeddings = np.asarray(rows["embeddings"], np.float32)
-        return dict(zip(rows["ids"], embeddings, strict=True))
-
 
 class IndexReplacedError(RetrieverUnavailable):
-    """The collection was removed by later publications while this reader still held it: read the pointer again."""
+    """The collection was removed by later publications, or is being removed: read the pointer again."""
 
 
 class ChromaVectors:
@@ -90,18 +87,23 @@ class ChromaVectors:
 
     def open(self, name: str) -> PublishedVectors:
         """The collection of this name. Raises IndexReplacedError where it is gone."""
-        with _translated():
-            collection = self._client.get_collection(name, embedding_function=None)
-            rows = collection.get(include=["metadatas"])
+        try:
+            with _translated():
+                collection = self._client.get_collection(name, embedding_function=None)
+                passages, vectors = _read(collection)
+        except RetrieverUnavailable as error:
+            # While a collection is being removed Chroma fails in several ways.
+            if self.current() != name:
+                raise IndexReplacedError(f"the index was replaced: {error}") from error
+            raise
         about = collection.metadata or {}
-        stored = zip(rows["ids"], rows["metadatas"] or [], strict=True)
-        by_place = sorted((int(str(row["place"])), str(row["passage"])) for _, row in stored if row)
         return PublishedVectors(
             name=name,
             recipe=str(about.get("recipe", "")),
             encoder=str(about.get("encoder", "")),
             language_gap=float(str(about.get("language_gap", 0.0))),
-            passages=tuple(Passage.model_validate_json(passage) for _, passage in by_place),
+            passages=passages,
+            vectors=vectors,
             collection=collection,
         )
 
@@ -160,6 +162,22 @@ class ChromaVectors:
                     {"place": place, "passage": passage.model_dump_json()} for place, passage in enumerate(part, start)
                 ],
             )
+
+
+def _read(collection: "Collection") -> tuple[tuple[Passage, ...], Floats]:
+    """All passages in the order of their publication, and their vectors row for row."""
+    places: list[int] = []
+    passages: list[Passage] = []
+    pages: list[Floats] = []
+    for start in range(0, collection.count(), _PAGE):
+        rows = collection.get(include=["metadatas", "embeddings"], limit=_PAGE, offset=start)
+        for row in rows["metadatas"] or []:
+            places.append(int(str(row["place"])))
+            passages.append(Passage.model_validate_json(str(row["passage"])))
+        pages.append(np.asarray(rows["embeddings"], np.float32))
+    order = np.argsort(places)
+    vectors = np.concatenate(pages) if pages else np.zeros((0, 0), np.float32)
+    return tuple(passages[row] for row in order), vectors[order]
 
 
 def _connect(folder: Path, url: str | None) -> "Client":

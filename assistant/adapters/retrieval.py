@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Self, get_args
 
@@ -23,10 +24,14 @@ RECIPE = "1"
 """Version of what is embedded and how it is tokenised; a new one means a new index."""
 UNPUBLISHED = "unpublished"
 _REMEDY = "run `assistant knowledge index`"
-_FIRST_FETCH = 192
-"""Enough for both languages in one search of a base of this size; a neighbour more costs almost nothing."""
+_FETCH = 192
+"""Neighbours asked of Chroma, allowed or not; more of them would widen its search of the graph."""
+_FEW = 4
+"""Below one in so many, picking the rows out costs less than going through all of them."""
 _GROUP = 10
 """Passages of a language below which its distance to the other is not measured."""
+_ATTEMPTS = 5
+"""Publications that may overtake a reader that has nothing open yet."""
 _FOREVER = date.max.toordinal()
 
 _CHUNK = 64
@@ -34,6 +39,7 @@ _CHUNK = 64
 
 AfterSome = Callable[[int, int], None]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
 Vectors = NDArray[np.float32]
 
 
@@ -82,9 +88,11 @@ class HybridRetriever:
 
     def fused_by(self, fusion: Fusion) -> Self:
         """The same index under other weights: for measuring."""
-        return type(self)(
+        other = type(self)(
             self._vectors, self._encoder, self._words, fusion=fusion, refresh_seconds=self._refresh_seconds
         )
+        other._index = self._latest()
+        return other
 
     def search(
         self,
@@ -100,18 +108,10 @@ class HybridRetriever:
 
         Staff see customers' passages too. Without the encoder the words alone decide. Raises RetrieverUnavailable.
         """
-        for attempt in (1, 2):
-            try:
-                index = self._latest()
-                if index is None:
-                    raise RetrieverUnavailable(f"no policy index is published: {_REMEDY}")
-                return self._search(index, query, index.allowed(on, audience, product, language), language, limit)
-            except IndexReplacedError:
-                # Two publications within one refresh took the collection away: the pointer names the new one.
-                self._looked_at = float("-inf")
-                if attempt == 2:
-                    raise
-        raise AssertionError("unreachable")
+        index = self._latest()
+        if index is None:
+            raise RetrieverUnavailable(f"no policy index is published: {_REMEDY}")
+        return self._search(index, query, index.allowed(on, audience, product, language), language, limit)
 
     def publish(self, passages: Sequence[Passage], after_some: AfterSome | None = None) -> str:
         """Replace the index in one step; readers see the old one or the new one. Returns the new version.
@@ -134,38 +134,39 @@ class HybridRetriever:
             return vectors, {"recipe": RECIPE, "encoder": self._encoder.version, "language_gap": gap}
 
         self._vectors.publish(content.hexdigest()[:32], passages, make)
-        self._looked_at = float("-inf")
+        # Opened here, so that no search waits for it.
+        with self._lock:
+            self._look()
         return self.version
 
     def _vectors_of(self, passages: Sequence[Passage], after_some: AfterSome | None) -> Vectors:
         known = self._known()
-        new = list({_searched(one): one for one in passages if _searched(one) not in known}.values())
+        new = list({searched(one): one for one in passages if searched(one) not in known}.values())
         for start in range(0, len(new), _CHUNK):
             chunk = new[start : start + _CHUNK]
-            known.update(zip(map(_searched, chunk), self._encoded(chunk), strict=True))
+            known.update(zip(map(searched, chunk), self._encoded(chunk), strict=True))
             if after_some is not None:
                 after_some(start + len(chunk), len(new))
-        return np.stack([known[_searched(passage)] for passage in passages])
+        return np.stack([known[searched(passage)] for passage in passages])
 
     def _known(self) -> dict[str, Vectors]:
         """Vectors of the published index by what they stand for; none where it is gone or another encoder made them."""
-        name = self._vectors.current()
+        name, index = self._vectors.current(), self._index
         if name is None:
             return {}
         try:
-            published = self._vectors.open(name)
+            published = index.published if index and index.published.name == name else self._vectors.open(name)
         except IndexReplacedError:
             return {}
         if (published.recipe, published.encoder) != (RECIPE, self._encoder.version):
             return {}
-        vectors = published.vectors()
-        return {_searched(passage): vectors[passage.passage_id] for passage in published.passages}
+        return dict(zip(map(searched, published.passages), published.vectors, strict=True))
 
     def _encoded(self, passages: Sequence[Passage]) -> Vectors:
         # A heading is worded as customers ask, so it is encoded as a question and given half the weight: on the
         # retrieval queries this found the right section first far more often than the text alone.
         headings = self._encoder.encode([passage.section for passage in passages], "query")
-        texts = self._encoder.encode([_searched(passage) for passage in passages], "passage")
+        texts = self._encoder.encode([searched(passage) for passage in passages], "passage")
         both: Vectors = headings + texts
         both /= np.linalg.norm(both, axis=1, keepdims=True)
         return both
@@ -173,13 +174,29 @@ class HybridRetriever:
     def _latest(self) -> "_Index | None":
         if time.monotonic() - self._looked_at < self._refresh_seconds:
             return self._index
-        with self._lock:
-            if time.monotonic() - self._looked_at >= self._refresh_seconds:
-                name = self._vectors.current()
-                if name is not None and (self._index is None or self._index.published.name != name):
-                    self._index = self._open(name)
-                self._looked_at = time.monotonic()
-            return self._index
+        # One search looks and opens what is new, which takes seconds for a large index; the others go on with the old.
+        if self._lock.acquire(blocking=self._index is None):
+            try:
+                if time.monotonic() - self._looked_at >= self._refresh_seconds:
+                    self._look()
+            finally:
+                self._lock.release()
+        return self._index
+
+    def _look(self) -> None:
+        """Open what is published now; under the lock."""
+        for attempt in range(_ATTEMPTS):
+            name = self._vectors.current()
+            if name is None or (self._index is not None and self._index.published.name == name):
+                break
+            try:
+                self._index = self._open(name)
+                break
+            except IndexReplacedError:
+                # Two publications while it was being read took the collection away: the pointer names the new one.
+                if attempt == _ATTEMPTS - 1 and self._index is None:
+                    raise
+        self._looked_at = time.monotonic()
 
     def _open(self, name: str) -> "_Index":
         published = self._vectors.open(name)
@@ -220,11 +237,14 @@ class _Index:
         self.passages = published.passages
         self.version = published.name.rsplit("-", 1)[-1]
         self._places = {passage.passage_id: place for place, passage in enumerate(self.passages)}
-        self._words = Bm25Index([_searched(passage) for passage in self.passages], words)
+        self._words = Bm25Index([searched(passage) for passage in self.passages], words)
         self._from = np.array([passage.effective_from.toordinal() for passage in self.passages])
         self._to = np.array([p.effective_to.toordinal() if p.effective_to else _FOREVER for p in self.passages])
         self._for_customers = np.array([passage.audience == "customer" for passage in self.passages])
-        self._languages = np.array([passage.language for passage in self.passages])
+        self._written: dict[Locale, Mask] = {
+            language: np.array([passage.language == language for passage in self.passages])
+            for language in get_args(Locale)
+        }
         self._sold: dict[Product, Mask] = {
             product: np.array([not passage.products or product in passage.products for passage in self.passages])
             for product in get_args(Product)
@@ -240,40 +260,74 @@ class _Index:
             allowed &= self._for_customers
         if product is not None:
             allowed &= self._sold[product]
-        wanted = self._languages == language
+        wanted = self._written[language]
         translated = np.zeros(len(self.passages), np.bool_)
         translated[self._originals[allowed & wanted]] = True
         allowed &= wanted | ~translated[self._originals]
         return allowed
 
-    def by_meaning(self, vector: NDArray[np.float32], allowed: Mask, depth: int, language: Locale) -> list[int]:
+    def by_meaning(self, vector: Vectors, allowed: Mask, depth: int, language: Locale) -> list[int]:
         """Places of the nearest allowed passages, best first.
 
-        Filters inside Chroma cost far more than fetching a few more. Texts of another language lie further away
-        whatever they say: they are moved nearer by what the index measured.
+        Chroma searches its graph for the nearest of all passages, since filters inside it cost far more. Where it
+        returned too few allowed ones, or would, the allowed passages are compared one by one. Texts of another language
+        lie further away whatever they say: they are moved nearer by what the index measured.
         """
-        own = allowed & (self._languages == language)
+        own = allowed & self._written[language]
         other = allowed & ~own
-        wanted = (min(depth, int(own.sum())), min(depth, int(other.sum())))
-        fetch = max(_FIRST_FETCH, depth)
-        while any(wanted):
-            near = self.published.nearest(vector, fetch)
-            places = np.array([self._places[name] for name, _ in near])
-            if len(near) < fetch or (own[places].sum() >= wanted[0] and other[places].sum() >= wanted[1]):
-                nearness = np.array([cosine for _, cosine in near]) + self.published.language_gap * other[places]
-                order = np.argsort(-nearness, kind="stable")
-                return [int(place) for place in places[order] if allowed[place]][:depth]
-            fetch *= 4
-        return []
+        places, cosines = self._approximately(vector, max(int(own.sum()), int(other.sum())), depth)
+        found: list[Places] = []
+        nearness: list[Vectors] = []
+        for group, nearer in ((own, 0.0), (other, self.published.language_gap)):
+            here = group[places]
+            best, alike = places[here], cosines[here]
+            if len(best) < depth and len(best) < group.sum():
+                best, alike = self._exactly(vector, group, depth)
+            found.append(best)
+            nearness.append(alike + np.float32(nearer))
+        best, alike = np.concatenate(found), np.concatenate(nearness)
+        return [int(place) for place in best[_first(alike, depth)]]
+
+    def _approximately(self, vector: Vectors, count: int, depth: int) -> tuple[Places, Vectors]:
+        """Places and cosines of the nearest passages of all, best first; none where `count` of them are too few."""
+        fetch = max(_FETCH, depth)
+        expected = fetch * count / len(self.passages)
+        near: list[tuple[str, float]] = []
+        # Twice what is wanted, since the allowed ones may lie elsewhere.
+        if expected >= 2 * min(depth, count) > 0:
+            # Later publications take the collection away, and while they do Chroma fails in several ways: what this
+            # index holds itself is whole. Whether Chroma answers at all is seen when the pointer is read.
+            with suppress(RetrieverUnavailable):
+                near = self.published.nearest(vector, fetch)
+        places = np.array([self._places[name] for name, _ in near], np.intp)
+        return places, np.array([cosine for _, cosine in near], np.float32)
+
+    def _exactly(self, vector: Vectors, group: Mask, depth: int) -> tuple[Places, Vectors]:
+        """Places and cosines of the nearest of a group, best first, all of them compared."""
+        rows = np.flatnonzero(group)
+        vectors = self.published.vectors
+        cosines = vectors[rows] @ vector if len(rows) * _FEW < len(vectors) else (vectors @ vector)[rows]
+        best = _first(cosines, depth)
+        return rows[best], cosines[best]
 
     def by_words(self, query: str, allowed: Mask, depth: int) -> list[int]:
         """Places of the allowed passages that share most with the query."""
-        scores = np.where(allowed, self._words.scores(query), 0.0)
-        best = np.argsort(-scores, kind="stable")[:depth]
-        return [int(place) for place in best if scores[place] > 0]
+        scores = self._words.scores(query)
+        rows = np.flatnonzero(allowed & (scores > 0))
+        return [int(place) for place in rows[_first(scores[rows], depth)]]
 
 
-def _searched(passage: Passage) -> str:
+def _first(scores: Vectors, count: int) -> Places:
+    """Where the highest scores are, highest first; of equal ones the first. Sorts no more than it must."""
+    if len(scores) > count:
+        kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    else:
+        kept = np.arange(len(scores))
+    return kept[np.argsort(-scores[kept], kind="stable")][:count]
+
+
+def searched(passage: Passage) -> str:
+    """What of a passage is encoded and searched."""
     return f"{passage.title} {passage.section}\n{passage.text}"
 
 

@@ -15,10 +15,12 @@ from typing import Literal
 import httpx
 import numpy as np
 import pytest
+from chromadb.api.models.Collection import Collection
 from numpy.typing import NDArray
 
+from assistant.adapters import chroma
 from assistant.adapters.bm25 import PolicyWords
-from assistant.adapters.chroma import ChromaVectors
+from assistant.adapters.chroma import ChromaVectors, PublishedVectors
 from assistant.adapters.retrieval import UNPUBLISHED, Fusion, HybridRetriever
 from assistant.errors import AssistantError, ConfigurationError, EncoderUnavailable, InvalidInput, RetrieverUnavailable
 from assistant.ports import Encoder
@@ -284,6 +286,67 @@ def test_no_search_fails_or_mixes_versions_while_the_index_is_switched(opened: O
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_a_reader_that_is_overtaken_answers_from_the_index_it_has(opened: Opener) -> None:
+    writer, reader = opened(), opened(refresh_seconds=3600.0)
+    writer.publish(ALL)
+    before = reader.search("我想注销账户", on=TODAY, limit=50)
+    for one in (CLOSE, LIMIT, LOAN):
+        writer.publish([one])  # what the reader holds is no longer kept in Chroma after the second
+    after = reader.search("我想注销账户", on=TODAY, limit=50)
+    assert first(after) == first(before) == CLOSE
+    assert set(ids(after)) == set(ids(before))
+
+
+def test_what_chroma_says_of_a_collection_under_removal_costs_no_search(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader = opened(), opened()
+    writer.publish(ALL)
+    assert first(reader.search("我想注销账户", on=TODAY)) == CLOSE
+
+    def removed(*_: object) -> None:
+        raise RetrieverUnavailable("Chroma failed: Missing field: [Missing metadata segment]")
+
+    monkeypatch.setattr(PublishedVectors, "nearest", removed)
+    assert first(reader.fused_by(Fusion(lexical=0)).search("我想注销账户", on=TODAY)) == CLOSE
+    monkeypatch.undo()
+    # Read half-way when the next publication removes it: the pointer has moved, so the next one is opened.
+    read = chroma._read
+
+    def overtaken(collection: Collection) -> object:
+        monkeypatch.setattr(chroma, "_read", read)
+        writer.publish([LOAN])
+        return removed()
+
+    writer.publish([LIMIT])
+    monkeypatch.setattr(chroma, "_read", overtaken)
+    assert ids(reader.search("额度", on=TODAY)) == ["loan@1#1"]
+
+
+def test_searches_do_not_wait_for_one_that_opens_a_new_index(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader = opened(), opened()
+    writer.publish([CLOSE])
+    reader.search("额度", on=TODAY)
+    writer.publish([LIMIT])
+    opening, opened_now = threading.Event(), threading.Event()
+    open_one = ChromaVectors.open
+
+    def slowly(vectors: ChromaVectors, name: str) -> object:
+        opening.set()
+        assert opened_now.wait(20)
+        return open_one(vectors, name)
+
+    monkeypatch.setattr(ChromaVectors, "open", slowly)
+    found: list[str] = []
+    first_one = threading.Thread(target=lambda: found.extend(ids(reader.search("额度", on=TODAY))))
+    first_one.start()
+    assert opening.wait(20)
+    assert ids(reader.search("额度", on=TODAY)) == ["close@1#1"]
+    opened_now.set()
+    first_one.join()
+    assert found == ["limit@1#1"]
 
 
 def test_an_index_that_was_not_written_to_its_end_is_written_again(opened: Opener) -> None:
