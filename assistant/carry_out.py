@@ -1,5 +1,8 @@
 """Carrying out the steps of a plan: each kind of step has its one place here."""
 
+from dataclasses import replace
+from datetime import date
+
 from assistant.answers import compose
 from assistant.calendar import local_date
 from assistant.errors import BankUnavailable, ChatModelUnavailable, RetrieverUnavailable
@@ -12,7 +15,7 @@ from assistant.taxonomy import Taxonomy
 from assistant.teller import Teller
 from assistant.types.answers import Answer, Unanswered
 from assistant.types.cases import CaseReason
-from assistant.types.events import EventBody, ReplyBlocked
+from assistant.types.events import EventBody, QuestionUnanswered, ReplyBlocked
 from assistant.types.messages import AwaitingVerification, Choice, Outcome
 from assistant.types.steps import (
     AnswerFromPolicy,
@@ -29,8 +32,8 @@ from assistant.types.steps import (
     Warn,
 )
 from assistant.types.understanding import RiskKind
-from assistant.types.value import IntentId
-from assistant.voice import Phrase, Voice
+from assistant.types.value import IntentId, Locale
+from assistant.voice import SILENCE, Phrase, Voice
 
 WARNINGS: dict[RiskKind, str] = {
     "scam_victim": "warned_scam",
@@ -134,7 +137,7 @@ class CarryOut:
         scene.stage("retrieving")
         found = self._composed(step, scene)
         if isinstance(found, Unanswered):
-            return None if step.first_help else self._unanswered(found, step, scene)
+            return self._unanswered(found, step, scene)
         found, events = self._rewritten(found, step, scene)
         words = Phrase(found.text, texts=(*(citation.quote for citation in found.citations), found.details))
         if step.brand is not None:
@@ -152,16 +155,8 @@ class CarryOut:
         )
 
     def _composed(self, step: AnswerFromPolicy, scene: Scene) -> Answer | Unanswered:
-        day, locale = local_date(scene.now), scene.session.locale
-
-        def found(asked: str) -> Answer | Unanswered:
-            passages = self._retriever.search(asked, on=day, product=step.product, language=locale, limit=12)
-            return compose(step.question, step.intent, step.act, passages)
-
         try:
-            composed = found(f"{step.context} {step.question}" if step.context else step.question)
-            # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
-            return found(step.question) if step.context and isinstance(composed, Unanswered) else composed
+            return answer_from(self._retriever, step, local_date(scene.now), scene.session.locale)
         except RetrieverUnavailable:
             return Unanswered(reason="retriever_down")
 
@@ -176,7 +171,11 @@ class CarryOut:
         blocked = tuple(ReplyBlocked(rule="claim_check", draft=claim) for claim in rewritten.unsupported)
         return rewritten.answer, blocked
 
-    def _unanswered(self, found: Unanswered, step: AnswerFromPolicy, scene: Scene) -> Fragment:
+    def _unanswered(self, found: Unanswered, step: AnswerFromPolicy, scene: Scene) -> Fragment | None:
+        gap = _gap(found, step, scene.session.locale)
+        if step.first_help:
+            # A person follows: nothing is said, and what could not be is kept. Any other step's outcome goes before.
+            return Fragment("social", SILENCE, events=gap) if gap else None
         if step.brand is not None:
             words = scene.voice.say("other_brand_only", brand=step.brand)
             return Fragment("refused", words, choices=choices(scene.voice))
@@ -184,12 +183,42 @@ class CarryOut:
         escalate = Escalate(reason=reason, intent=step.intent)
         if found.reason == "retriever_down":
             return self.to_person(scene, escalate, "degraded", scene.voice.say("degraded"))
-        return self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
+        handed = self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
+        return replace(handed, events=(*gap, *handed.events))
 
     def _is_not_offered(self, step: AnswerFromPolicy, scene: Scene) -> bool:
         """Whether the customer asked for something to be done that cannot be done here yet."""
         wanted = scene.heard is not None and scene.heard.prediction.act == "do" and step.brand is None
         return wanted and step.offer is None and not step.first_help and self._taxonomy[step.intent].route == "action"
+
+
+def answer_from(retriever: Retriever, step: AnswerFromPolicy, day: date, locale: Locale) -> Answer | Unanswered:
+    """What the policies in force on a day say to a question. Raises RetrieverUnavailable."""
+
+    def found(asked: str) -> Answer | Unanswered:
+        passages = retriever.search(asked, on=day, product=step.product, language=locale, limit=12)
+        return compose(step.question, step.intent, step.act, passages)
+
+    composed = found(f"{step.context} {step.question}" if step.context else step.question)
+    # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
+    return found(step.question) if step.context and isinstance(composed, Unanswered) else composed
+
+
+def _gap(found: Unanswered, step: AnswerFromPolicy, locale: Locale) -> tuple[EventBody, ...]:
+    """What editors are told: nothing of another company's product, nor while the index is down."""
+    if step.brand is not None or found.reason == "retriever_down" or found.reason == "other_institution":
+        return ()
+    noted = QuestionUnanswered(
+        text=step.question,
+        context=step.context,
+        intent=step.intent,
+        act=step.act,
+        product=step.product,
+        locale=locale,
+        gap=found.reason,
+        nearest=found.nearest,
+    )
+    return (noted,)
 
 
 def _handed(handed: Handed, outcome: Outcome, before: Phrase, done: Fragment | None = None) -> Fragment:

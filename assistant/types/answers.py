@@ -9,6 +9,8 @@ from assistant.types.understanding import Product
 from assistant.types.value import DocumentId, IntentId, Value
 
 Audience = Literal["customer", "staff"]
+Gap = Literal["no_passage", "not_in_force"]
+"""Why the policies themselves have no answer, as against a part that failed or another company's product."""
 
 
 class Passage(Value):
