@@ -27,10 +27,10 @@ def gap_table(page: InsightPage, chosen: int | None, locale: Locale) -> str:
 
 
 def _row(gap: Insight, place: int, chosen: bool, locale: Locale) -> str:
-    nearest = f"<small>{escaped(gap.nearest[0].title)}</small>" if gap.nearest else ""
+    near = words(locale)("gap_near", title=escaped(gap.nearest[0].title)) if gap.nearest else ""
     return (
         f'<tr class="{"chosen" if chosen else ""}"><td><button type="button" data-gap="{place}"'
-        f"{' aria-current=true' if chosen else ''}>{escaped(gap.question)}</button>{nearest}</td>"
+        f"{' aria-current=true' if chosen else ''}>{escaped(gap.question)}</button><small>{near}</small></td>"
         f"<td>{gap.count}</td><td>{moment(gap.last_asked, locale)}</td></tr>"
     )
 
