@@ -27,12 +27,6 @@ _MARKS = re.compile(r"\*\*|__|`")
 _LIST_OR_TABLE = re.compile(r"\s*(?:\||[-*+] |[0-9]+[.)、] ?)")
 
 
-def compose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Answer | Unanswered:
-    """The section that answers best as an answer, or that none does."""
-    best = choose(question, intent, act, passages)
-    return nearest(passages) if best is None else extract(best)
-
-
 def nearest(passages: Sequence[ScoredPassage]) -> Unanswered:
     """That none of the passages answers, with the documents that come nearest."""
     return Unanswered(

@@ -1,5 +1,7 @@
 """Carrying out the steps of a plan: each kind of step has its one place here."""
 
+from dataclasses import replace
+
 from assistant.enquiries import Enquiries
 from assistant.errors import BankUnavailable
 from assistant.fragments import Fragment, Scene, choices
@@ -8,6 +10,8 @@ from assistant.passbook import Passbook
 from assistant.switchboard import Handed, Switchboard
 from assistant.taxonomy import Taxonomy
 from assistant.teller import Teller
+from assistant.types.answers import Unanswered
+from assistant.types.events import EventBody, QuestionUnanswered
 from assistant.types.messages import AwaitingVerification, Choice, Outcome
 from assistant.types.steps import (
     AnswerFromPolicy,
@@ -24,8 +28,8 @@ from assistant.types.steps import (
     Warn,
 )
 from assistant.types.understanding import RiskKind
-from assistant.types.value import IntentId
-from assistant.voice import Phrase, Voice
+from assistant.types.value import IntentId, Locale
+from assistant.voice import SILENCE, Phrase, Voice
 
 WARNINGS: dict[RiskKind, str] = {
     "scam_victim": "warned_scam",
@@ -105,17 +109,21 @@ class CarryOut:
     def _answer(self, step: AnswerFromPolicy, scene: Scene) -> Fragment | None:
         scene.stage("retrieving")
         found = self._enquiries.answer(step, scene)
-        if isinstance(found, Fragment):
-            return found
+        return found if isinstance(found, Fragment) else self._unanswered(found, step, scene)
+
+    def _unanswered(self, found: Unanswered, step: AnswerFromPolicy, scene: Scene) -> Fragment | None:
+        gap = _gap(found, step, scene.session.locale)
         if step.first_help:
-            return None
+            # A person follows: nothing is said, and what could not be is kept. Any other step's outcome goes before.
+            return Fragment("social", SILENCE, events=gap) if gap else None
         if step.brand is not None:
             words = scene.voice.say("other_brand_only", brand=step.brand)
             return Fragment("refused", words, choices=choices(scene.voice))
         escalate = Escalate(reason="unanswered", intent=step.intent)
         if found.reason == "retriever_down":
             return self.to_person(scene, escalate, "degraded", scene.voice.say("degraded"))
-        return self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
+        handed = self.to_person(scene, escalate, "escalated", Phrase(), announce="unanswered")
+        return replace(handed, events=(*gap, *handed.events))
 
     # --- words ---
 
@@ -136,6 +144,22 @@ class CarryOut:
     def _label(self, intent: IntentId, voice: Voice) -> str:
         entry = self._taxonomy[intent]
         return entry.zh if voice.locale == "zh-CN" else entry.en
+
+
+def _gap(found: Unanswered, step: AnswerFromPolicy, locale: Locale) -> tuple[EventBody, ...]:
+    """What editors are told: nothing of another company's product, nor while the index is down."""
+    if step.brand is not None or found.reason == "retriever_down":
+        return ()
+    noted = QuestionUnanswered(
+        text=step.question,
+        context=step.context,
+        intent=step.intent,
+        act=step.act,
+        product=step.product,
+        locale=locale,
+        nearest=found.nearest,
+    )
+    return (noted,)
 
 
 def _handed(handed: Handed, outcome: Outcome, before: Phrase, done: Fragment | None = None) -> Fragment:

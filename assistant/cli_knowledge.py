@@ -1,4 +1,4 @@
-"""`assistant knowledge`: validate, take in, index and look up the policy documents."""
+"""`assistant knowledge`: validate, take in, compare, index and look up the policy documents."""
 
 from datetime import date
 from pathlib import Path
@@ -10,7 +10,7 @@ from typer import Argument, Option
 from assistant.cli_options import PLAIN, Json, Language, Product, read_settings, terminal
 from assistant.errors import InvalidInput
 
-knowledge = typer.Typer(help="The policy documents: validate, take in, index, look up.", **PLAIN)
+knowledge = typer.Typer(help="The policy documents: validate, take in, compare, index, look up.", **PLAIN)
 
 
 @knowledge.command()
@@ -93,6 +93,29 @@ def index() -> None:
 
 
 @knowledge.command()
+def diff(
+    questions: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Questions to try, JSONL (question or query, intent), not those of customers."),
+    ] = None,
+    as_of: Annotated[str | None, Option(metavar="DATE", help="Search as on this day (default: today).")] = None,
+    as_json: Json = False,
+) -> None:
+    """What publishing the policies as they stand would change: documents, and answers to what customers asked.
+
+    Nothing is published. What cannot be read is named and left out; then the exit status is 1.
+    """
+    from assistant.revision import compare
+
+    revision = compare(read_settings(), questions, _day(as_of), terminal())
+    for finding in revision.left_out:
+        typer.echo(f"left out: {finding}", err=True)
+    typer.echo(revision.model_dump_json(indent=1) if as_json else revision.report())
+    if revision.left_out:
+        raise typer.Exit(1)
+
+
+@knowledge.command()
 def search(
     query: Annotated[str, Argument(help="What a customer would ask.")],
     as_of: Annotated[str | None, Option(metavar="DATE", help="Policies in force on this day (default: today).")] = None,
@@ -105,10 +128,7 @@ def search(
     from assistant.calendar import local_date
     from assistant.library import open_index
 
-    try:
-        on = date.fromisoformat(as_of) if as_of else local_date(datetime.now(UTC))
-    except ValueError:
-        raise InvalidInput(f"--as-of {as_of} is not a date: write 2026-01-31") from None
+    on = _day(as_of) or local_date(datetime.now(UTC))
     english = query.isascii()
     found = open_index(read_settings()).search(
         query, on=on, product=product.value if product else None, language="en" if english else "zh-CN"
@@ -120,3 +140,11 @@ def search(
         passage = scored.passage
         typer.echo(f"{passage.document_id}@{passage.version}  {passage.title} · {passage.section}")
         typer.echo(f"    {' '.join(passage.text.split())}")
+
+
+def _day(written: str | None) -> date | None:
+    """The day of `--as-of`."""
+    try:
+        return date.fromisoformat(written) if written else None
+    except ValueError:
+        raise InvalidInput(f"--as-of {written} is not a date: write 2026-01-31") from None

@@ -26,6 +26,7 @@ from assistant.enquiries import Enquiries
 from assistant.errors import AssistantError, ConfigurationError
 from assistant.glossary import load_glossary
 from assistant.heads import Heads
+from assistant.insights import Insights
 from assistant.institution import Institution, load_institution
 from assistant.intents import IntentClassifier
 from assistant.lanes import Lanes
@@ -90,9 +91,12 @@ def compose(
     store: Store | None = None,
     retriever: Retriever | None = None,
     message_encoder: Encoder | None = None,
+    search_encoder: Encoder | None = None,
     chat_model: ChatModel | None = None,
 ) -> Application:
     """The application these settings describe; a part passed in takes the place of the configured one.
+
+    A retriever is passed in with the encoder it searches with; without it the messages' encoder groups what is missing.
 
     Messages are read with the encoder as it was tuned for that, policies found with the encoder as it came: tuning for
     the one costs the other.
@@ -115,7 +119,11 @@ def compose(
         bank = own_bank = SandboxBank(settings.data_dir / "bank.sqlite", clock, institution)
     heads = Heads.load(settings.weights_dir)
     message_encoder = message_encoder or open_encoder(settings, heads.meta.deltas)
-    retriever = retriever or open_retriever(settings, open_encoder(settings) if heads.meta.deltas else message_encoder)
+    if search_encoder is None:
+        # Whoever brings a retriever has opened its encoder already; a second one would only be waited for.
+        tuned = heads.meta.deltas is not None and retriever is None
+        search_encoder = open_encoder(settings) if tuned else message_encoder
+    retriever = retriever or open_retriever(settings, search_encoder)
     classifier = open_classifier(settings, message_encoder, heads)
     stations = _stations(settings, store, bank, classifier, retriever, institution, chat_model)
     assistant = Assistant(store, clock, lanes, stations)
@@ -126,7 +134,8 @@ def compose(
         store, bank, sender, assistant, clock, lanes, institution.verification, keys.vault, life
     )
     accounts = Accounts(store, clock, timedelta(hours=settings.agent_session_hours))
-    desk = Desk(store, bank, clock, lanes, stations.taxonomy, stations.compliance_rules, accounts)
+    insights = Insights(store, search_encoder, retriever, clock)
+    desk = Desk(store, bank, clock, lanes, stations.taxonomy, stations.compliance_rules, accounts, insights)
 
     def close() -> None:
         for part in (own_store, own_bank):

@@ -4,13 +4,14 @@ import secrets
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from assistant import compliance, escalation, masking
 from assistant.accounts import Accounts
 from assistant.agent_views import for_agent
 from assistant.compliance import ComplianceRules, Evidence
 from assistant.errors import Conflict, InvalidInput, NotAllowed, VersionConflict
+from assistant.insights import Insights
 from assistant.lanes import Lanes
 from assistant.paging import all_cases, all_events
 from assistant.ports import Clock, CoreBanking, Store
@@ -19,7 +20,7 @@ from assistant.types.cases import Agent, Case, CaseStatus, Queue
 from assistant.types.events import AgentSaid, CaseChanged, DataViewed, EventBody, EventDraft, NoteTaken
 from assistant.types.messages import Mode, Session
 from assistant.types.value import AgentName, CaseId, IntentId, MessageId, TraceId
-from assistant.types.views import CaseDetail, CasePage, DeskSummary
+from assistant.types.views import CaseDetail, CasePage, DeskSummary, InsightPage
 
 PAGE = 50
 SAME_LOOK = timedelta(minutes=10)
@@ -37,6 +38,7 @@ class Desk:
         taxonomy: Taxonomy,
         rules: ComplianceRules,
         accounts: Accounts,
+        insights: Insights,
     ) -> None:
         self._store = store
         self._bank = bank
@@ -44,6 +46,7 @@ class Desk:
         self._lanes = lanes
         self._taxonomy = taxonomy
         self._rules = rules
+        self._insights = insights
         self.accounts = accounts
         self.login = accounts.login
         self.logout = accounts.logout
@@ -110,6 +113,15 @@ class Desk:
             by_priority=dict(Counter(case.priority for case in live)),
             median_first_claim_seconds=statistics.median(known) if known else None,
         )
+
+    def insights(self, agent: Agent, since: date | None = None, limit: int = 20) -> InsightPage:
+        """What the policies left unanswered. Its questions come from every conversation: for supervisors alone.
+
+        Raises NotAllowed; InvalidInput for a day that cannot be looked back to.
+        """
+        if agent.role == "agent":
+            raise NotAllowed("knowledge gaps are shown to supervisors and administrators")
+        return self._insights.gaps(since, limit)
 
     # --- moving ---
 

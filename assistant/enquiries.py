@@ -16,6 +16,7 @@ from assistant.types.answers import Answer, Citation, Passage, Unanswered
 from assistant.types.banking import Loan
 from assistant.types.events import EventBody, ReplyBlocked
 from assistant.types.steps import AnswerFromPolicy
+from assistant.types.value import Locale
 from assistant.voice import SILENCE, FullDay, Phrase, join
 
 OFFERS = {"bill_query": "bill", "limit_query": "limit", "early_repay": "settle_quote"}
@@ -82,10 +83,10 @@ class Enquiries:
     def _told(self, step: AnswerFromPolicy, scene: Scene) -> _Told | Unanswered:
         today = local_date(scene.now)
         if step.past is not None and step.past.of == "event":
-            then = self._chosen(step, scene, step.past.day)
+            then = chosen(self._retriever, step, step.past.day, scene.session.locale)
             if isinstance(then, Passage) and not then.in_force(today):
                 return self._as_of_then(then, step, scene, today)
-        now = self._chosen(step, scene, today)
+        now = chosen(self._retriever, step, today, scene.session.locale)
         if isinstance(now, Unanswered) or now.governs == "handling":
             return now if isinstance(now, Unanswered) else _Told(now)
         return self._by_signing(now, step, scene)
@@ -141,17 +142,6 @@ class Enquiries:
         quote = Phrase(answer.text, texts=(answer.text,))
         return scene.voice.say(key, **said).joined(quote, ""), answer.citations[0]
 
-    def _chosen(self, step: AnswerFromPolicy, scene: Scene, day: date) -> Passage | Unanswered:
-        def found(asked: str) -> Passage | Unanswered:
-            passages = self._retriever.search(
-                asked, on=day, product=step.product, language=scene.session.locale, limit=_AMONG
-            )
-            return choose(step.question, step.intent, step.act, passages) or nearest(passages)
-
-        chosen = found(f"{step.context} {step.question}" if step.context else step.question)
-        # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
-        return found(step.question) if step.context and isinstance(chosen, Unanswered) else chosen
-
     def _version(self, passage: Passage, step: AnswerFromPolicy, day: date, scene: Scene) -> Passage | None:
         """The same section as it stood on a day, or its document's best one where none is headed alike."""
         found = self._retriever.search(
@@ -200,6 +190,18 @@ class Enquiries:
         """Whether the customer asked for something to be done that cannot be done here yet."""
         wanted = scene.heard is not None and scene.heard.prediction.act == "do" and step.brand is None
         return wanted and step.offer is None and not step.first_help and self._taxonomy[step.intent].route == "action"
+
+
+def chosen(retriever: Retriever, step: AnswerFromPolicy, day: date, locale: Locale) -> Passage | Unanswered:
+    """The section in force on a day that answers a question best. Raises RetrieverUnavailable."""
+
+    def found(asked: str) -> Passage | Unanswered:
+        passages = retriever.search(asked, on=day, product=step.product, language=locale, limit=_AMONG)
+        return choose(step.question, step.intent, step.act, passages) or nearest(passages)
+
+    best = found(f"{step.context} {step.question}" if step.context else step.question)
+    # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
+    return found(step.question) if step.context and isinstance(best, Unanswered) else best
 
 
 def _place(passage: Passage) -> str:

@@ -54,9 +54,9 @@ def policies(
     settings: Settings, console: "Console | None" = None
 ) -> tuple[tuple[PolicyDocument, ...], tuple[Finding, ...]]:
     """Every policy of the knowledge folder, and what could not be read of it; texts of converted files are kept."""
-    with _progress(console) as progress:
+    with progress(console) as bars:
         return read_policies(
-            settings.knowledge_dir / "policies", settings.data_dir / "policies", progress("reading policies")
+            settings.knowledge_dir / "policies", settings.data_dir / "policies", bars("reading policies")
         )
 
 
@@ -65,22 +65,22 @@ def publish(settings: Settings, console: "Console | None" = None) -> Published:
     retriever = open_index(settings)
     before = retriever.version
     documents, left_out = policies(settings, console)
-    with _progress(console) as progress:
-        after = retriever.publish(passages_of(documents), progress("encoding passages"))
+    with progress(console) as bars:
+        after = retriever.publish(passages_of(documents), bars("encoding passages"))
     return Published(before, after, len(documents), left_out)
 
 
 @contextmanager
-def _progress(console: "Console | None") -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+def progress(console: "Console | None") -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Bars by their names, each moved by (done, of all)."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=console or Console(stderr=True), transient=True) as progress:
+    with Progress(console=console or Console(stderr=True), transient=True) as bars:
 
         def bar(name: str) -> Callable[[int, int], None]:
-            task = progress.add_task(name, total=None)
-            return lambda done, of_all: progress.update(task, completed=done, total=of_all)
+            task = bars.add_task(name, total=None)
+            return lambda done, of_all: bars.update(task, completed=done, total=of_all)
 
         yield bar
 

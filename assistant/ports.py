@@ -14,6 +14,7 @@ from assistant.types.banking import BankResult, Bill, CreditLimit, Customer, Ear
 from assistant.types.cases import Agent, Case, CaseStatus, Queue
 from assistant.types.events import Event, EventDraft, Versions
 from assistant.types.messages import Reply, Session, Turn, VaultEntry
+from assistant.types.questions import AskedQuestion
 from assistant.types.understanding import Product
 from assistant.types.value import AgentName, CaseId, CustomerId, Fen, Locale, ProposalId, SessionId, TurnId, Value
 
@@ -235,6 +236,15 @@ class Store(Protocol):
 
     def receipt(self, key: str) -> tuple[ActionClaim, Receipt | None] | None:
         """An action by its idempotency key."""
+        ...
+
+    # what customers asked
+    def unanswered(self, since: datetime, limit: int = 500) -> tuple[AskedQuestion, ...]:
+        """Questions the policies had no clause for, asked at or after an instant, newest first."""
+        ...
+
+    def answered(self, since: datetime, limit: int = 500) -> tuple[AskedQuestion, ...]:
+        """Questions answered from a clause, asked at or after an instant, newest first."""
         ...
 
     # vault

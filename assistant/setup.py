@@ -64,32 +64,33 @@ def create_first_agent(settings: Settings) -> str | None:
 @contextmanager
 def open_accounts(settings: Settings) -> Iterator[Accounts]:
     """The agents' logins, without the rest of the application."""
-    with closing(_open_store(settings)) as store:
+    with closing(open_store(settings)) as store:
         yield Accounts(store, SystemClock(), timedelta(hours=settings.agent_session_hours))
 
 
 def agents_corrections(settings: Settings) -> tuple[Correction, ...]:
     """What agents corrected in the console so far."""
-    with closing(_open_store(settings)) as store:
+    with closing(open_store(settings)) as store:
         return corrections(store)
 
 
 def verify_audit(settings: Settings) -> Verdict:
     """Walk the whole record against its checkpoints."""
     keys = load_keys(settings.keys_dir)
-    with closing(_open_store(settings)) as store, store.audit_trail() as (rows, heads):
+    with closing(open_store(settings)) as store, store.audit_trail() as (rows, heads):
         return verify(rows, heads, checkpoints(keys.checkpoints_dir), keys.checkpoint.public_key())
 
 
 def seal_audit(settings: Settings) -> Checkpoint | None:
     """Sign the record as it stands; None before the first event."""
     keys = load_keys(settings.keys_dir)
-    with closing(_open_store(settings)) as store:
+    with closing(open_store(settings)) as store:
         head = store.last_head()
         return None if head is None else checkpoint(head, SystemClock().now(), keys.checkpoint, keys.checkpoints_dir)
 
 
-def _open_store(settings: Settings) -> SqlStore:
+def open_store(settings: Settings) -> SqlStore:
+    """The database, at the tables of this release; whoever opens it closes it."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = database_url(settings)
     migrate(url)

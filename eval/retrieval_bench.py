@@ -180,7 +180,7 @@ def switch(
 
 def report_bench(settings: Settings, encoder: Encoder, reader: Encoder, sizes: Sizes) -> Report:
     """Measure everything in a folder of its own. `encoder` takes documents in, `reader` encodes every query anew."""
-    rows, source = load(DATA / "retrieval.jsonl", RetrievalRow)
+    rows, source = load(DATA / "retrieval_exam.jsonl", RetrievalRow)
     words = PolicyWords(load_synonyms(settings.knowledge_dir / "glossary.yaml"))
     base = load_policies(settings.knowledge_dir / "policies")
     passages = passages_of(base)

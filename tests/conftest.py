@@ -48,11 +48,13 @@ def settings(encoder_models: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def shared_parts(published: Path) -> dict[str, object]:
-    """The encoder of messages and the retriever, opened once for all tests."""
+    """The encoders of messages and of search, and the retriever, opened once for all tests."""
     settings = Settings(data_dir=published, keys_dir=published / "keys")
+    search_encoder = open_encoder(settings)
     return {
         "message_encoder": real_message_encoder(),
-        "retriever": open_retriever(settings, open_encoder(settings)),
+        "search_encoder": search_encoder,
+        "retriever": open_retriever(settings, search_encoder),
     }
 
 

@@ -5,11 +5,22 @@ from datetime import UTC, date, datetime, timedelta
 from assistant.adapters.sql import SqlStore
 from assistant.ports import TurnCommit
 from assistant.types.actions import ActionClaim, Confirmed, EarlyRepayArguments, Proposal, Receipt, VerifiedIdentity
+from assistant.types.answers import Citation
 from assistant.types.banking import EarlyRepaymentQuote
 from assistant.types.cases import Case, Priority, Queue
-from assistant.types.events import CodeSent, EventBody, EventDraft, SessionOpened, Versions
-from assistant.types.messages import Reply, Said, Session, Turn, TurnInput
-from assistant.types.value import CaseId, CustomerId, MessageId, ProposalId, SessionId, TraceId, TurnId
+from assistant.types.events import CodeSent, EventBody, EventDraft, QuestionUnanswered, SessionOpened, Versions
+from assistant.types.messages import IntentView, Reply, Said, Session, Turn, TurnInput
+from assistant.types.value import (
+    CaseId,
+    CustomerId,
+    DocumentId,
+    IntentId,
+    MessageId,
+    ProposalId,
+    SessionId,
+    TraceId,
+    TurnId,
+)
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -128,3 +139,22 @@ def a_case(
         opened_at=NOW,
         due_at=NOW + timedelta(minutes=due_minutes),
     )
+
+
+def a_gap(text: str, intent: str = "repay_how", **parts: object) -> QuestionUnanswered:
+    fields = {"text": text, "intent": intent, "act": "ask", "locale": "zh-CN", **parts}
+    return QuestionUnanswered.model_validate(fields)
+
+
+def a_cited_reply(turn: Turn) -> Reply:
+    """The reply to a question that a clause answered."""
+    citation = Citation(
+        document_id=DocumentId("early"),
+        version="2026",
+        title="提前还款",
+        section="收费吗",
+        quote="可以随时提前还款。",
+        effective_from=date(2026, 1, 1),
+    )
+    intent = IntentView(id=IntentId("early_repay"), act="ask", confidence=0.9)
+    return a_reply(turn).model_copy(update={"citations": (citation,), "intent": intent})

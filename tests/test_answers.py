@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from assistant.adapters.policy_files import load_policies
-from assistant.answers import MAX_OPENING, claim_check, compose, reading_length
+from assistant.answers import MAX_OPENING, choose, claim_check, extract, nearest, reading_length
 from assistant.errors import ChatModelUnavailable
 from assistant.knowledge import passages_of
 from assistant.ports import Retriever
@@ -14,6 +14,7 @@ from assistant.prompts import load_prompts
 from assistant.rewriting import Rewriter
 from assistant.settings import ROOT
 from assistant.types.answers import Answer, Passage, ScoredPassage, Unanswered
+from assistant.types.understanding import Act
 from assistant.types.value import DocumentId, IntentId, Locale
 from tests.doubles_chat_model import ScriptedModel
 
@@ -51,8 +52,13 @@ def ranked(*passages: Passage) -> tuple[ScoredPassage, ...]:
     return tuple(ScoredPassage(passage=one, score=1 / place) for place, one in enumerate(passages, 1))
 
 
-def answered(question: str, *passages: Passage, intent: IntentId = EARLY, act: str | None = "ask") -> Answer:
-    found = compose(question, intent, act, ranked(*passages))  # type: ignore[arg-type]
+def compose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Answer | Unanswered:
+    best = choose(question, intent, act, passages)
+    return nearest(passages) if best is None else extract(best)
+
+
+def answered(question: str, *passages: Passage, intent: IntentId = EARLY, act: Act | None = "ask") -> Answer:
+    found = compose(question, intent, act, ranked(*passages))
     assert isinstance(found, Answer), found
     return found
 

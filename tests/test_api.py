@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from assistant.compose import Application
 from assistant.types.messages import Reply
 from assistant.types.value import AgentName
+from assistant.types.views import InsightPage
 from assistant.web.app import create_app
 from assistant.web.serving import STREAMS_PER_SESSION, TURN_LANE, Serving
 from tests.web_callers import API, PHONE, AgentCaller, Customer, events_of, live_view, served
@@ -322,6 +323,23 @@ def test_an_empty_filter_is_no_filter(customer: Customer, agent: AgentCaller) ->
     customer.post("/human")
     assert len(agent.get("/cases?status=&queue=&assignee=&cursor=").json()["cases"]) == 1
     assert agent.get("/cases?status=resolved").json() == {"cases": [], "next_cursor": None}
+
+
+def test_what_the_policies_left_unanswered_is_for_supervisors_alone(
+    application: Application, client: TestClient, customer: Customer, agent: AgentCaller
+) -> None:
+    customer.say("用零钱余额还行不行 13912345678")
+    assert agent.get("/insights").status_code == 403
+    application.desk.create_agent(AgentName("li"), "李主管", "supervisor", PASSWORD)
+    supervisor = AgentCaller(client, "li", PASSWORD)
+    response = supervisor.get("/insights?limit=5&since=2026-11-01")
+    page = InsightPage.model_validate_json(response.content)
+    assert (page.questions, [one.question for one in page.insights]) == (1, ["用零钱余额还行不行 [PHONE_1]"])
+    assert page.insights[0].nearest
+    assert customer.session_id not in response.text
+    assert supervisor.get("/insights?since=").json()["since"] == "2026-10-24"
+    for unfit in ("limit=0", "limit=101", "since=yesterday", "since=2026-11-24", "since=2020-01-01"):
+        assert supervisor.get(f"/insights?{unfit}").status_code == 422, unfit
 
 
 def test_the_login_cookie_works_for_the_console_and_not_for_another_sites_page(

@@ -18,10 +18,12 @@ from assistant.compose import Application, database_url
 from assistant.errors import BankUnavailable, EncoderUnavailable, InvalidInput, RetrieverUnavailable
 from assistant.institution import load_institution
 from assistant.settings import Settings
+from assistant.types.events import QuestionUnanswered
 from assistant.types.messages import Reply
 from assistant.types.value import CustomerId, SessionId
 from tests.conftest import Composer
 from tests.doubles import FixedClock, TimingOutBank
+from tests.store_material import NOW
 
 C1 = CustomerId("C0001")
 
@@ -75,6 +77,48 @@ def test_the_same_message_id_gets_the_same_reply_and_writes_nothing_twice(applic
     seen = application.sessions.events(session_id)
     assert application.assistant.respond(session_id, "怎么还款", "m1") == first
     assert application.sessions.events(session_id) == seen
+
+
+GAP = "用零钱余额还行不行"
+"""A question that the sample policies have no clause for."""
+
+
+def gaps(application: Application, session_id: SessionId) -> list[QuestionUnanswered]:
+    bodies = [event.body for event in application.assistant._store.events(session_id)]
+    return [body for body in bodies if isinstance(body, QuestionUnanswered)]
+
+
+def test_a_question_without_a_clause_goes_to_a_person_and_is_kept_for_editors(application: Application) -> None:
+    session_id = opened(application)
+    reply = application.assistant.respond(session_id, f"{GAP} 13912345678", "m1")
+    assert reply.outcome == "escalated"
+    assert reply.intent is not None
+    (gap,) = gaps(application, session_id)
+    assert gap.text == f"{GAP} [PHONE_1]"
+    assert (gap.intent, gap.act, gap.locale) == (reply.intent.id, reply.intent.act, "zh-CN")
+    assert gap.nearest
+    application.assistant.respond(session_id, "提前还款要手续费吗", "m2")
+    assert len(gaps(application, session_id)) == 1
+    store = application.assistant._store
+    assert [one.text for one in store.unanswered(NOW)] == [gap.text]
+    assert [one.text for one in store.answered(NOW)] == ["提前还款要手续费吗"]
+    with store.audit_trail() as (rows, heads):
+        assert audit.verify(rows, heads).findings == ()
+
+
+def test_a_question_on_its_way_to_a_person_is_kept_too_where_no_clause_helps_first(application: Application) -> None:
+    session_id = opened(application)
+    reply = application.assistant.respond(session_id, "我的人脸照片存在哪台电脑里", "m1")
+    assert reply.outcome == "escalated"
+    assert reply.citations == ()
+    assert [gap.intent for gap in gaps(application, session_id)] == ["privacy_request"]
+
+
+def test_a_question_about_another_companys_product_is_no_gap(application: Application) -> None:
+    session_id = opened(application)
+    reply = application.assistant.respond(session_id, "用白条会掉芝麻分吗", "m1")
+    assert reply.outcome == "refused"
+    assert gaps(application, session_id) == []
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\u200b", "长" * 2001])
@@ -206,6 +250,7 @@ def test_without_a_retriever_a_person_takes_the_question(composed: Composer, clo
     reply = application.assistant.respond(opened(application), "提前还款要手续费吗", "m1")
     assert reply.outcome == "degraded"
     assert reply.case is not None
+    assert application.assistant._store.unanswered(NOW) == ()  # the index is down; nothing is wrong with the policies
 
 
 def test_without_an_encoder_the_assistant_abstains_and_soon_calls_a_person(

@@ -12,9 +12,18 @@ from assistant.types.answers import Citation
 from assistant.types.cases import Case
 from assistant.types.messages import Choice, ProposalView, Reply
 from assistant.types.understanding import RiskSignal
-from assistant.types.value import CaseId, DocumentId, Locale, MessageId, ProposalId, SessionId, TraceId
-from assistant.types.views import AgentEvent, CaseDetail, CaseNews, CasePage, PublicEvent
-from assistant.web import cards, console_cards
+from assistant.types.value import CaseId, DocumentId, IntentId, Locale, MessageId, ProposalId, SessionId, TraceId
+from assistant.types.views import (
+    AgentEvent,
+    CaseDetail,
+    CaseNews,
+    CasePage,
+    Insight,
+    InsightPage,
+    NearestSection,
+    PublicEvent,
+)
+from assistant.web import cards, console_cards, gap_cards
 from assistant.web.conversation import Draft, screen
 from assistant.web.labels import texts, words
 from assistant.web.login import page as login_page
@@ -47,6 +56,18 @@ RECEIPT = Receipt(
     facts={"total_fen": 1537877, "reference": "ER1", "secret": "not for the page"},
     at=NOW,
 )
+
+
+GAP = Insight(
+    question=WICKED,
+    count=3,
+    last_asked=NOW,
+    samples=(WICKED, "零钱能还吗"),
+    intents=(IntentId("early_repay"), IntentId(WICKED)),
+    nearest=(NearestSection(document_id=DocumentId(WICKED), version=WICKED, title=WICKED, section=WICKED),),
+    outline=f"---\ntitle: {WICKED}\n---\n\n## {WICKED}\n",
+)
+PAGE_OF_GAPS = InsightPage(since=date(2026, 10, 24), questions=4, groups=2, truncated=False, insights=(GAP,))
 
 
 def a_reply(**parts: object) -> Reply:
@@ -127,6 +148,8 @@ def test_whatever_is_said_is_shown_as_text(locale: Locale) -> None:
         console_cards.transcript(detail, taxonomy, locale),
         console_cards.suggestion(detail, locale),
         console_cards.case_head(detail, NOW, locale),
+        gap_cards.gap_table(PAGE_OF_GAPS, 0, locale),
+        gap_cards.gap_detail(PAGE_OF_GAPS.insights[0], taxonomy, locale),
         console_cards.queue(CasePage(cases=(detail.case,), next_cursor=None), None, taxonomy, NOW, locale),
         login_page({"zh-CN": WICKED, "en": WICKED}, locale).split("</h1>")[0],
     ]
@@ -259,6 +282,26 @@ def test_an_event_of_a_case_is_told_in_the_agents_language() -> None:
     event = AgentEvent(seq=1, type="case", at=NOW, text="claimed 小王")
     assert "接手 小王" in console_cards.transcript(a_detail(a_case(), event), load_taxonomy(), "zh-CN")
     assert "claimed by 小王" in console_cards.transcript(a_detail(a_case(), event), load_taxonomy(), "en")
+
+
+def test_a_gap_shows_its_wordings_what_is_near_and_the_outline_line_by_line() -> None:
+    plain = {"question": "余额宝能还吗", "outline": "---\nid: x\n---\n\n## 余额宝能还吗\n"}
+    near = NearestSection(document_id=DocumentId("repay"), version="2026.1", title="还款", section="怎么还")
+    gap = GAP.model_copy(update={**plain, "samples": ("零钱能还吗",), "nearest": (near,)})
+    html = gap_cards.gap_detail(gap, load_taxonomy(), "zh-CN")
+    assert "<li>零钱能还吗</li>" in html
+    assert "还款 · 怎么还" in html
+    assert "repay@2026.1" in html
+    assert "---<br>id: x<br>---<br><br>## 余额宝能还吗</pre>" in html
+    table = gap_cards.gap_table(PAGE_OF_GAPS.model_copy(update={"insights": (gap,)}), None, "zh-CN")
+    assert 'data-gap="0"' in table
+    assert "10月24日（周六）以来 4 次提问没有查到依据，归为 2 类" in table
+    assert "问得最多的" in table  # of two groups one is shown
+    empty = PAGE_OF_GAPS.model_copy(update={"insights": ()})
+    assert "都查到了依据" in gap_cards.gap_table(empty, None, "zh-CN")
+    bare = gap_cards.gap_detail(gap.model_copy(update={"samples": (), "nearest": ()}), load_taxonomy(), "zh-CN")
+    assert "没有其他问法" in bare
+    assert "暂时查不到" in bare
 
 
 # --- words and colours ------------------------------------------------------------------------------------------------

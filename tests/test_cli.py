@@ -110,6 +110,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("chat", "--json"),
         ("evaluate",),
         ("knowledge", "search", "利息", "--as-of", "yesterday"),
+        ("knowledge", "diff", "--as-of", "yesterday"),
         ("admin", "create-agent", "li", "--role", "owner"),
     ],
 )
@@ -200,6 +201,18 @@ def test_search_finds_policies(installed: Installation) -> None:
     found = installed.run("knowledge", "search", "提前还款要手续费吗", "--json")
 
     assert any("early" in row["passage"]["document_id"] for row in json.loads(found.stdout))
+
+
+def test_what_would_change_is_told_for_people_and_as_json(installed: Installation, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "提前还款要手续费吗", "intent": "early_repay"}\n', encoding="utf-8")
+
+    told = installed.run("knowledge", "diff", "--questions", str(questions))
+    found = installed.run("knowledge", "diff", "--json")
+
+    assert told.returncode == found.returncode == 0, told.stderr
+    assert "documents: 0 added, 0 removed, 0 changed\nquestions: 1 tried, 0 answered otherwise" in told.stdout
+    assert json.loads(found.stdout)["documents"] == []
 
 
 def test_once_prints_one_reply(installed: Installation) -> None:

@@ -6,13 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine
 
-from assistant.adapters.migrations import migrate
+from assistant.adapters import migrations
+from assistant.adapters.migrations import _make_private_file, migrate
 from assistant.adapters.sql import SqlStore
+from assistant.adapters.sql_engine import Database
 from assistant.adapters.sql_schema import metadata
 from assistant.errors import ConfigurationError, StoreUnavailable
 from tests.store_material import opened, serve
@@ -65,6 +69,25 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
     store.close()
 
 
+def test_a_database_of_the_first_release_keeps_its_record(path: Path) -> None:
+    url = f"sqlite:///{path}"
+    _make_private_file(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    database = Database(url)
+    with database.write() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        row = "'s1', 1, 1, 1, 'salt', '{}', 'digest', 'chain'"
+        columns = "session_id, seq, n, at, salt, content, content_digest, chain_digest"
+        conn.exec_driver_sql(f"INSERT INTO events ({columns}) VALUES ({row})")
+    database.close()
+    migrate(url)
+    with sqlite3.connect(path) as conn:
+        assert conn.execute("SELECT content, kind FROM events").fetchall() == [("{}", None)]
+    conn.close()
+
+
 def test_processes_that_start_together_migrate_once(path: Path) -> None:
     gate = threading.Barrier(4)
 
@@ -75,7 +98,7 @@ def test_processes_that_start_together_migrate_once(path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(start, range(4)))
     conn = sqlite3.connect(path)
-    assert conn.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+    assert conn.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
     conn.close()
 
 

@@ -84,7 +84,7 @@ def test_real_words_arrive_piece_by_piece(served: Served) -> None:
 
 
 def test_a_completion_that_takes_too_long_is_left(served: Served) -> None:
-    with pytest.raises(ChatModelUnavailable, match="no whole completion|Timeout"):
+    with pytest.raises(ChatModelUnavailable, match=r"no whole completion|Timeout"):
         list(opened(served.url, chat_model_timeout=0.3).stream("Write at length.", "Tell a long story. " * 20))
 
 

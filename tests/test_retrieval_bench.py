@@ -116,7 +116,7 @@ def test_filtered_search_finds_what_exact_comparison_finds(
     assert len(recalls) >= len(SCENARIOS) - 1  # the narrowest may leave nothing to find
     assert min(recalls) > 0.95
     shares = [figures.scenarios[one.name].share for one in SCENARIOS]
-    assert max(shares) > 0.8
+    assert max(shares) > 0.7
     assert min(shares) < 0.01
 
 

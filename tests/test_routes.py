@@ -45,6 +45,7 @@ AGENT = {
     "POST /api/v1/cases/{case_id}/hand_back",
     "POST /api/v1/cases/{case_id}/relabel",
     "GET /api/v1/metrics/summary",
+    "GET /api/v1/insights",
 }
 PAGES = {"/agent", ""}
 """Where Gradio is mounted; what it serves below is its own."""

@@ -15,6 +15,7 @@ MOST_PAGES = 300
 _LARGER = 1.12
 """How much larger than the text a heading is."""
 _LONGEST_HEADING = 40
+"""Chinese characters; a Latin one takes half of one."""
 _EDGE = 0.07
 """Share of a page's height in which running heads and feet stand."""
 _LEAST_REPEATS = 3
@@ -142,7 +143,8 @@ def _blocks(parts: Sequence[_Line | _Table]) -> Iterator[str]:
 
 
 def _is_heading(line: _Line, usual: float) -> bool:
-    short = len(line.text) <= _LONGEST_HEADING and not line.text.endswith(("。", "；", "，", ",", ";"))
+    width = sum(0.5 if char.isascii() else 1 for char in line.text)
+    short = width <= _LONGEST_HEADING and not line.text.endswith(("。", "；", "，", ",", ";"))
     return short and (line.size >= usual * _LARGER or (line.bold and line.size >= usual))
 
 

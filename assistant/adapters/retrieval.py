@@ -4,9 +4,10 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
+from types import MappingProxyType
 from typing import Self, get_args
 
 import numpy as np
@@ -82,6 +83,12 @@ class HybridRetriever:
         index = self._latest()
         return UNPUBLISHED if index is None else index.version
 
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """What is published, in the order of its publication; nothing where nothing is."""
+        index = self._latest()
+        return () if index is None else index.passages
+
     def close(self) -> None:
         """Give Chroma's connections and files back."""
         self._vectors.close()
@@ -113,11 +120,16 @@ class HybridRetriever:
             raise RetrieverUnavailable(f"no policy index is published: {_REMEDY}")
         return self._search(index, query, index.allowed(on, audience, product, language), language, limit)
 
-    def publish(self, passages: Sequence[Passage], after_some: AfterSome | None = None) -> str:
+    def publish(
+        self,
+        passages: Sequence[Passage],
+        after_some: AfterSome | None = None,
+        known: Mapping[str, Vectors] = MappingProxyType({}),
+    ) -> str:
         """Replace the index in one step; readers see the old one or the new one. Returns the new version.
 
-        Passages worded as in the published index keep its vectors. `after_some` hears passages encoded, and how many
-        there are to encode.
+        Passages worded as in the published index keep its vectors; `known` are `vectors` of another index to take from.
+        `after_some` hears passages encoded, and how many there are to encode.
         """
         if not passages:
             raise InvalidInput("an index without passages would leave every question unanswered: nothing published")
@@ -129,7 +141,7 @@ class HybridRetriever:
             content.update(passage.model_dump_json().encode())
 
         def make() -> Made:
-            vectors = self._vectors_of(passages, after_some)
+            vectors = self._vectors_of(passages, after_some, known)
             gap = _language_gap(passages, vectors)
             return vectors, {"recipe": RECIPE, "encoder": self._encoder.version, "language_gap": gap}
 
@@ -139,8 +151,10 @@ class HybridRetriever:
             self._look()
         return self.version
 
-    def _vectors_of(self, passages: Sequence[Passage], after_some: AfterSome | None) -> Vectors:
-        known = self._known()
+    def _vectors_of(
+        self, passages: Sequence[Passage], after_some: AfterSome | None, of_another: Mapping[str, Vectors]
+    ) -> Vectors:
+        known = {**of_another, **self.vectors()}
         new = list({searched(one): one for one in passages if searched(one) not in known}.values())
         for start in range(0, len(new), _CHUNK):
             chunk = new[start : start + _CHUNK]
@@ -149,7 +163,7 @@ class HybridRetriever:
                 after_some(start + len(chunk), len(new))
         return np.stack([known[searched(passage)] for passage in passages])
 
-    def _known(self) -> dict[str, Vectors]:
+    def vectors(self) -> dict[str, Vectors]:
         """Vectors of the published index by what they stand for; none where it is gone or another encoder made them."""
         name, index = self._vectors.current(), self._index
         if name is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from assistant.adapters import sql_agents, sql_cases, sql_events, sql_sessions, sql_turns
+from assistant.adapters import sql_agents, sql_cases, sql_events, sql_questions, sql_sessions, sql_turns
 from assistant.adapters.sql_engine import Database
 from assistant.adapters.sql_schema import sessions
 from assistant.adapters.sql_vault import Vault
@@ -17,6 +17,7 @@ from assistant.types.actions import ActionClaim, ClaimState, Proposal, Receipt
 from assistant.types.cases import Agent, Case, CaseStatus, Queue
 from assistant.types.events import ActionClaimed, ActionFinished, Event, EventDraft, ReplySent, TurnAccepted
 from assistant.types.messages import IdentityProved, LockedOut, Reply, Session, Turn, VaultEntry
+from assistant.types.questions import AskedQuestion
 from assistant.types.value import AgentName, CaseId, ProposalId, SessionId, TurnId
 
 
@@ -203,6 +204,18 @@ class SqlStore:
         """In order of seq; erased events are left out."""
         with self._database.read() as conn:
             return sql_events.read(conn, session_id, after, limit)
+
+    # --- what customers asked -----------------------------------------------------------------------------------------
+
+    def unanswered(self, since: datetime, limit: int = 500) -> tuple[AskedQuestion, ...]:
+        """Questions the policies had no clause for, at or after an instant, newest first; erased ones are left out."""
+        with self._database.read() as conn:
+            return sql_questions.unanswered(conn, since, limit)
+
+    def answered(self, since: datetime, limit: int = 500) -> tuple[AskedQuestion, ...]:
+        """Questions answered from a clause, asked at or after an instant, newest first."""
+        with self._database.read() as conn:
+            return sql_questions.answered(conn, since, limit)
 
     # --- the audit trail ----------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ def append(conn: Connection, session_id: SessionId, drafts: Sequence[EventDraft]
                 "seq": seq,
                 "n": n,
                 "at": micros(draft.at),
+                "kind": draft.body.kind,
                 "salt": salt,
                 "content": content,
                 "content_digest": digest,

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +66,7 @@ turns = Table(
     Column("body", Text, nullable=False),
     Column("reply", Text),  # NULL: the turn is open
     UniqueConstraint("session_id", "client_message_id"),
+    Index(None, "accepted_at"),
 )
 Index(
     "one_open_turn",
@@ -82,6 +84,7 @@ events = Table(
     Column("seq", Integer, nullable=False),
     Column("n", BigInteger, nullable=False),  # the head of the transaction that wrote it
     Column("at", BigInteger, nullable=False),  # for retention; the audited instant stands in content
+    Column("kind", Text),  # of content, to be searched; NULL: written before revision 0002
     Column("salt", Text),  # NULL with content: erased
     Column("content", Text),
     Column("content_digest", Text, nullable=False),
@@ -89,6 +92,10 @@ events = Table(
     PrimaryKeyConstraint("session_id", "seq"),
     Index(None, "n", "seq"),
 )
+
+UNANSWERED = events.c.kind == literal_column("'question_unanswered'")
+"""Which events the index below holds; with a bound value no database would see that it may use the index."""
+Index("unanswered_questions", events.c.at, sqlite_where=UNANSWERED, postgresql_where=UNANSWERED)
 
 heads = Table(
     "heads",

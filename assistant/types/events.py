@@ -7,8 +7,20 @@ from pydantic import Field
 from assistant.types.actions import ActionClaim, Receipt
 from assistant.types.cases import CaseStatus, Priority
 from assistant.types.messages import Mode, Reply, Turn
-from assistant.types.understanding import Arbitration, RiskSignal
-from assistant.types.value import AgentName, CaseId, CustomerId, Instant, IntentId, MessageId, SessionId, TraceId, Value
+from assistant.types.understanding import Act, Arbitration, Product, RiskSignal
+from assistant.types.value import (
+    AgentName,
+    CaseId,
+    CustomerId,
+    DocumentId,
+    Instant,
+    IntentId,
+    Locale,
+    MessageId,
+    SessionId,
+    TraceId,
+    Value,
+)
 
 Source = Literal["customer", "assistant", "agent", "system"]
 
@@ -73,6 +85,19 @@ class IntentArbitrated(Value):
     intent: IntentId
 
 
+class QuestionUnanswered(Value):
+    """The policies have no clause in force for a question; what the search rested on is kept for editors."""
+
+    kind: Literal["question_unanswered"] = "question_unanswered"
+    text: str = Field(description="The masked question.")
+    context: str | None = Field(None, description="The question before, where this one leans on it.")
+    intent: IntentId
+    act: Act | None = None
+    product: Product | None = None
+    locale: Locale
+    nearest: tuple[DocumentId, ...] = ()
+
+
 class CaseChanged(Value):
     kind: Literal["case_changed"] = "case_changed"
     case_id: CaseId
@@ -135,6 +160,7 @@ EventBody = Annotated[
     | CodeSent
     | RisksSeen
     | IntentArbitrated
+    | QuestionUnanswered
     | CaseChanged
     | AgentSaid
     | NoteTaken

@@ -1,13 +1,16 @@
 """Allow-listed views: what leaves the process. A field that is not named here is not shown."""
 
+from datetime import date
 from typing import Literal
+
+from pydantic import Field
 
 from assistant.types.actions import Receipt
 from assistant.types.banking import Customer
 from assistant.types.cases import Agent, Case, CaseStatus, Priority
 from assistant.types.messages import Mode, Reply
 from assistant.types.understanding import RiskSignal
-from assistant.types.value import CaseId, Instant, Locale, MessageId, SessionId, Value
+from assistant.types.value import CaseId, DocumentId, Instant, IntentId, Locale, MessageId, SessionId, Value
 
 
 class CaseNews(Value):
@@ -101,3 +104,34 @@ class DeskSummary(Value):
     by_queue: dict[str, int]
     by_priority: dict[str, int]
     median_first_claim_seconds: float | None
+
+
+class NearestSection(Value):
+    """A section of a policy that comes near to an unanswered question."""
+
+    document_id: DocumentId
+    version: str
+    title: str
+    section: str
+
+
+class Insight(Value):
+    """Unanswered questions of one meaning, in masked words, and the outline of a policy that would answer them."""
+
+    question: str = Field(description="The one in the middle of them.")
+    count: int = Field(description="How often it was asked, in any of its wordings.")
+    last_asked: Instant
+    samples: tuple[str, ...] = Field(description="Other wordings, the most asked first; five at most.")
+    intents: tuple[IntentId, ...] = Field(description="As predicted, the most frequent first.")
+    nearest: tuple[NearestSection, ...] = Field(description="Of the documents in force now, the nearest first.")
+    outline: str = Field(description="Markdown with front matter; its sections are to be written.")
+
+
+class InsightPage(Value):
+    """What the policies left unanswered since a day; `truncated` where older questions of it were left out."""
+
+    since: date
+    questions: int
+    groups: int
+    truncated: bool
+    insights: tuple[Insight, ...]

@@ -1,5 +1,6 @@
 """What agents may call: the queue and their work on cases. Every write carries the version it was read at."""
 
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,7 +9,7 @@ from pydantic import Field, SecretStr
 from assistant.errors import NotAllowed, TooManyAttempts
 from assistant.types.cases import Agent, Case, CaseStatus, Queue
 from assistant.types.value import AgentName, CaseId, IntentId, Value
-from assistant.types.views import AgentLogin, CaseDetail, CasePage, DeskSummary
+from assistant.types.views import AgentLogin, CaseDetail, CasePage, DeskSummary, InsightPage
 from assistant.web.fields import NONE_IF_EMPTY, Key, Text
 from assistant.web.security import AGENT_COOKIE, AgentToken, LoggedIn, Unauthenticated, agent_token
 from assistant.web.serving import Address, Shared, aside
@@ -129,6 +130,17 @@ async def case(serving: Shared, agent: LoggedIn, case_id: Key) -> CaseDetail:
 async def summary(serving: Shared, agent: LoggedIn) -> DeskSummary:
     """Counts over the queue."""
     return await aside(serving.application.desk.summary, agent)
+
+
+@router.get("/insights")
+async def insights(
+    serving: Shared,
+    agent: LoggedIn,
+    since: Annotated[date | None, NONE_IF_EMPTY, Query(description="First day; default: 30 days ago.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> InsightPage:
+    """What the policies left unanswered, the most asked first; for supervisors and administrators."""
+    return await aside(serving.application.desk.insights, agent, since, limit)
 
 
 # --- work on a case ---------------------------------------------------------------------------------------------------

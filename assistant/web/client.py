@@ -14,7 +14,15 @@ from assistant.ports import OutboxItem
 from assistant.types.cases import Agent, Case
 from assistant.types.messages import Reply
 from assistant.types.value import CaseId, Locale, MessageId, ProposalId, SessionId, Value
-from assistant.types.views import CaseDetail, CasePage, DeskSummary, OpenedSession, ProvedIdentity, PublicEvent
+from assistant.types.views import (
+    CaseDetail,
+    CasePage,
+    DeskSummary,
+    InsightPage,
+    OpenedSession,
+    ProvedIdentity,
+    PublicEvent,
+)
 
 V = TypeVar("V", bound=Value)
 
@@ -288,6 +296,10 @@ class AgentApi:
     async def summary(self) -> DeskSummary:
         """Counts over the queue."""
         return await self._get("/metrics/summary", DeskSummary)
+
+    async def insights(self) -> InsightPage:
+        """What the policies left unanswered in the last 30 days."""
+        return await self._get("/insights?limit=50", InsightPage)
 
     async def work(self, what: Work, case_id: CaseId, version: int, **more: str) -> Case:
         """One change of a case that was read at `version`."""

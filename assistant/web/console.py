@@ -14,6 +14,8 @@ from assistant.types.value import Locale
 from assistant.web import console_cards
 from assistant.web.client import Work
 from assistant.web.console_events import ConsoleEvents, dispositions, queues, statuses
+from assistant.web.gaps import GapEvents, GapParts, gap_button, gap_view
+from assistant.web.gaps import wire as wire_gaps
 from assistant.web.labels import words
 from assistant.web.wiring import LIVE, QUIET, READ_WORDS
 
@@ -63,6 +65,8 @@ class Parts:
     transfer: gr.Dropdown
     resolve: gr.Dropdown
     shift: gr.State
+    queue_view: gr.Row
+    gaps: GapParts
 
     @property
     def shown(self) -> list[Any]:
@@ -103,7 +107,9 @@ def page(api: Callable[[], ASGIApp], institution: dict[Locale, str], signals: Si
     title = words("zh-CN")("console_title")
     with gr.Blocks(analytics_enabled=False, title=title, fill_width=True, fill_height=True) as blocks:
         parts = _layout(institution)
-        _wire(blocks, parts, ConsoleEvents(api, institution, signals, load_taxonomy()))
+        taxonomy = load_taxonomy()
+        events = ConsoleEvents(api, institution, signals, taxonomy)
+        _wire(blocks, parts, events, GapEvents(taxonomy, events.said))
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
 
@@ -117,13 +123,15 @@ def _layout(institution: dict[Locale, str]) -> Parts:
         head = gr.HTML(
             console_cards.head(institution["zh-CN"], None, 0, "zh-CN"), elem_id="head", js_on_load=READ_WORDS
         )
+        gaps_toggle = gap_button()
         language = gr.Button(say("switch_language"), elem_id="language", size="sm", scale=0)
         logout = gr.Button(say("logout"), elem_id="logout", size="sm", scale=0)
     status = gr.HTML("", elem_id="status", html_template=LIVE.format(id="status-live"), js_on_load=None)
-    with gr.Row(elem_id="desk", equal_height=True):
+    with gr.Row(elem_id="desk", equal_height=True) as queue_view:
         left = _left()
         middle = _middle()
         right = _right()
+    gaps = gap_view(gaps_toggle)
     order = ("claim", "release", "reply", "hand_back", "resolve", "note", "transfer")
     buttons = {**middle.pop("buttons"), **right.pop("buttons")}
     return Parts(
@@ -136,6 +144,8 @@ def _layout(institution: dict[Locale, str]) -> Parts:
         **right,
         buttons={name: buttons[name] for name in order},
         shift=gr.State(None),
+        queue_view=queue_view,
+        gaps=gaps,
     )
 
 
@@ -214,16 +224,19 @@ def _button(what: str, variant: Any = "secondary") -> gr.Button:
 # --- what happens when ------------------------------------------------------------------------------------------------
 
 
-def _wire(blocks: gr.Blocks, parts: Parts, events: ConsoleEvents) -> None:
+def _wire(blocks: gr.Blocks, parts: Parts, events: ConsoleEvents, gap_events: GapEvents) -> None:
     shift, told = parts.shift, [parts.status, *parts.shown]
+    gaps = wire_gaps(parts.gaps, gap_events, shift, parts.status, parts.queue_view)
     begun = blocks.load(events.start, None, [shift, *told], **QUIET)
+    begun.then(gap_events.shown, [shift], gaps, **QUIET)
     begun.then(events.follow, [shift], told, **QUIET)
     filters: list[Any] = [parts.filter_status, parts.filter_queue]
     gr.on([part.input for part in filters], events.filter, [shift, *filters], told, **QUIET)
     boxes = [parts.reply, parts.note]
     opened = parts.queue.submit(events.open, [shift, *boxes], [*boxes, *told], **QUIET)
     opened.then(events.follow_case, [shift], told, **QUIET)
-    parts.language.click(events.switch, [shift], [*told, *parts.labelled], **QUIET)
+    switched = parts.language.click(events.switch, [shift], [*told, *parts.labelled], **QUIET)
+    switched.then(gap_events.shown, [shift], gaps, **QUIET)
     parts.take.click(events.suggested, [shift, parts.reply], [parts.reply], **QUIET)
     ended = parts.logout.click(events.logout, [shift], None, **QUIET)
     ended.success(None, None, None, js=f"() => {{ location.assign('{LOGIN}'); }}", **QUIET)

@@ -115,7 +115,7 @@ class ConsoleEvents:
         try:
             shift = await Shift.begin(caller, token, "zh-CN")
         except Refused as refused:
-            return [None, self._said(refused, "zh-CN"), *([gr.skip()] * self.SHOWN)]
+            return [None, self.said(refused, "zh-CN"), *([gr.skip()] * self.SHOWN)]
         return [shift, "", *self.shown(shift)]
 
     async def follow(self, shift: Shift | None) -> AsyncIterator[Updates]:
@@ -150,7 +150,7 @@ class ConsoleEvents:
             try:
                 fresh = await look() if rung else False
             except Refused as refused:
-                yield [self._said(refused, shift.locale), *self.shown(shift)]
+                yield [self.said(refused, shift.locale), *self.shown(shift)]
                 if refused.status < 500:
                     return
                 fresh = False
@@ -228,19 +228,20 @@ class ConsoleEvents:
         try:
             await shift.work(what, **more)
         except Refused as refused:
-            return [self._said(refused, shift.locale), *self.shown(shift)], False
+            return [self.said(refused, shift.locale), *self.shown(shift)], False
         return [self._note(f"did_{what}", shift.locale, "told"), *self.shown(shift)], True
 
     async def _then(self, shift: Shift, look: Any) -> Updates:
         try:
             await look
         except Refused as refused:
-            return [self._said(refused, shift.locale), *self.shown(shift)]
+            return [self.said(refused, shift.locale), *self.shown(shift)]
         return ["", *self.shown(shift)]
 
     # --- what went wrong ----------------------------------------------------------------------------------------------
 
-    def _said(self, refused: Refused, locale: Locale) -> str:
+    def said(self, refused: Refused, locale: Locale) -> str:
+        """A refusal in the words of the status line."""
         if refused.status == 401:
             return self._note("desk_signed_out", locale)
         if refused.title == "Changed meanwhile":

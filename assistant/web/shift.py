@@ -5,7 +5,7 @@ from typing import Any
 
 from assistant.types.cases import Agent
 from assistant.types.value import CaseId, Locale
-from assistant.types.views import CaseDetail, CasePage, DeskSummary
+from assistant.types.views import CaseDetail, CasePage, DeskSummary, InsightPage
 from assistant.web.client import AgentApi, Caller, Refused, Work
 
 NOT_MINE = (403, 404)
@@ -24,6 +24,8 @@ class Shift:
         self.page = CasePage(cases=(), next_cursor=None)
         self.summary: DeskSummary | None = None
         self.detail: CaseDetail | None = None
+        self.gaps: InsightPage | None = None  # what is looked at in place of the queue
+        self.gap: int | None = None  # the place of the chosen one among them
         self.writing: CaseId | None = None
         self.drafts: dict[CaseId, tuple[str, str]] = {}
         self.watch = 0  # the live view of the queue that is in charge; an older one of the same console gives way
@@ -56,6 +58,10 @@ class Shift:
             raise
         return before != self.detail
 
+    async def toggle_gaps(self) -> None:
+        """From the queue to what the policies lack, or back. Raises Refused."""
+        self.gaps, self.gap = (await self.api.insights() if self.gaps is None else None), None
+
     def change_desk(self, case_id: CaseId, reply: str, note: str) -> tuple[str, str]:
         """Put aside what was being written about one case, and take up what was about the other.
 
@@ -84,6 +90,11 @@ class Shift:
             await self.look_around()
 
     # --- what may be done -------------------------------------------------------------------------------------------
+
+    @property
+    def may_see_gaps(self) -> bool:
+        """The agent leads."""
+        return self.agent.role != "agent"
 
     @property
     def may_claim(self) -> bool:

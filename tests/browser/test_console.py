@@ -82,6 +82,35 @@ def test_words_written_for_one_customer_never_stand_before_another(visitors: Vis
     expect(box).to_have_value(f"写给{first}")
 
 
+def test_a_supervisor_reads_what_the_policies_lack_and_goes_back_to_the_queue(visitors: Visitors) -> None:
+    hostile = "用零钱余额还行不行<img src=x onerror=document.title='broken'>"
+    customer = Customer(visitors.person())
+    customer.say(hostile)
+    expect(customer.banner).to_contain_text("人工排队中")
+    assert AgentAtWork(visitors.person("/agent"), "wang").page.locator("#gaps-toggle").is_hidden()
+
+    supervisor = AgentAtWork(visitors.person("/agent"), "li")
+    page = supervisor.page
+    page.get_by_role("button", name="知识缺口").click()
+    row = page.locator("#gaps-table tbody tr", has_text="用零钱余额还行不行")
+    expect(row).to_contain_text(hostile)
+    expect(page.locator("#desk")).to_be_hidden()
+    row.locator("button").click()
+    expect(page.locator("#gap h2")).to_have_text(hostile)
+    expect(page.locator("#outline")).to_contain_text(f"## {hostile}")
+    expect(page.locator("#gap li .tag").first).to_contain_text("@")
+    page.locator("#language").click()
+    expect(page.locator("#gaps-toggle")).to_have_text("Back to the queue")
+    expect(page.locator("#gap")).to_contain_text("Nearest rules")
+    page.locator("#language").click()
+
+    page.get_by_role("button", name="返回队列").click()
+    expect(page.locator("#gaps")).to_be_hidden()
+    supervisor.open("没有查到依据")
+    supervisor.do("claim", "已接手")
+    assert page.title() != "broken"
+
+
 def test_a_wrong_password_and_no_login_stay_outside(visitors: Visitors) -> None:
     page = visitors.person("/agent")
     expect(page).to_have_url(re.compile("/agent-login$"))

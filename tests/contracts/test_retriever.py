@@ -1,5 +1,6 @@
 """The contract of the Retriever port: embedded Chroma and its server, a double of the encoder and the real one."""
 
+import contextlib
 import multiprocessing
 import socket
 import subprocess
@@ -411,6 +412,21 @@ def test_only_what_changed_is_encoded(opened: Opener) -> None:
     wider = CountingEncoder(512)
     opened(wider).publish(whole)
     assert wider.encoded == 2 * len({(one.title, one.section, one.text) for one in whole})
+
+
+def test_an_index_elsewhere_takes_over_the_vectors_it_is_given(opened: Opener, tmp_path: Path) -> None:
+    encoder = CountingEncoder()
+    published = opened(encoder)
+    published.publish(ALL)
+    assert published.passages == ALL
+    encoder.encoded = 0
+    worded = CLOSE.model_copy(update={"text": "注销账户要先还清全部借款，再核验身份。"})
+    elsewhere = HybridRetriever(ChromaVectors(tmp_path / "elsewhere"), encoder, PolicyWords(SYNONYMS))
+    with contextlib.closing(elsewhere):
+        elsewhere.publish([*ALL[:3], worded], known=published.vectors())
+        assert encoder.encoded == 2
+        assert first(elsewhere.search("怎么注销账户", on=TODAY)) == worded
+    assert published.passages == ALL
 
 
 def test_the_one_index_before_is_kept_and_older_ones_are_removed(opened: Opener) -> None:

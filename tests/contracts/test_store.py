@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 from assistant import audit
 from assistant.adapters.migrations import migrate
 from assistant.adapters.sql import SqlStore
+from assistant.adapters.sql_schema import UNANSWERED
+from assistant.adapters.sql_schema import events as event_table
 from assistant.errors import (
     ConfigurationError,
     Conflict,
@@ -34,8 +36,8 @@ from assistant.errors import (
 )
 from assistant.ports import CodeState, OutboxItem, Store
 from assistant.types.cases import Agent, Case
-from assistant.types.events import CodeSent
-from assistant.types.messages import IdentityProved, LockedOut, Said, VaultEntry
+from assistant.types.events import CodeSent, EventBody
+from assistant.types.messages import HumanAsked, IdentityProved, LockedOut, Said, VaultEntry
 from assistant.types.value import AgentName, CaseId, CustomerId, ProposalId, SessionId, TurnId
 from tests import store_material as material
 from tests.store_material import LATER, NOW, VERSIONS, a_case, a_claim, a_commit, a_proposal, a_receipt, a_turn, opened
@@ -526,6 +528,83 @@ def test_the_outbox_is_the_sessions_own(store: SqlStore) -> None:
         store.put_outbox(S1, item)
     assert store.outbox(S1) == items
     assert store.outbox(SessionId("s2")) == ()
+
+
+# --- what customers asked ---------------------------------------------------------------------------------------------
+
+
+def asked(store: SqlStore, number: int, body: EventBody, session_id: SessionId = S1) -> None:
+    """A question put `number` minutes after NOW that the policies have no clause for."""
+    at = NOW + timedelta(minutes=number)
+    store.record(session_id, [material.draft(body).model_copy(update={"at": at})])
+
+
+def test_unanswered_questions_come_newest_first_since_a_time_and_no_more_than_asked_for(store: SqlStore) -> None:
+    opened(store)
+    opened(store, "s2")
+    asked(store, 1, material.a_gap("余额宝能还吗", nearest=("overdue", "hardship")))
+    asked(store, 3, material.a_gap("零钱能还吗", context="怎么还款", product="pay_later"), SessionId("s2"))
+    asked(store, 2, material.a_gap("三张卡凑起来还行吗"))
+    asked(store, 4, CodeSent())
+    found = store.unanswered(NOW)
+    assert [one.text for one in found] == ["零钱能还吗", "三张卡凑起来还行吗", "余额宝能还吗"]
+    first, _, last = found
+    assert (first.session_id, first.at, first.context, first.product, first.searched) == (
+        "s2",
+        NOW + timedelta(minutes=3),
+        "怎么还款",
+        "pay_later",
+        "怎么还款 零钱能还吗",
+    )
+    assert (last.intent, last.act, last.locale, last.nearest, last.searched) == (
+        "repay_how",
+        "ask",
+        "zh-CN",
+        ("overdue", "hardship"),
+        "余额宝能还吗",
+    )
+    assert store.unanswered(NOW, limit=2) == found[:2]
+    assert store.unanswered(NOW + timedelta(minutes=2)) == found[:2]
+    assert store.unanswered(NOW + timedelta(minutes=5)) == ()
+
+
+def test_an_unanswered_question_that_was_erased_is_not_listed(store: SqlStore, url: str) -> None:
+    opened(store)
+    asked(store, 1, material.a_gap("余额宝能还吗"))
+    engine = create_engine(url)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE events SET salt = NULL, content = NULL WHERE seq = 2"))
+    engine.dispose()
+    assert store.unanswered(NOW) == ()
+
+
+def test_unanswered_questions_are_found_by_their_index(store: SqlStore, url: str) -> None:
+    if not url.startswith("sqlite"):
+        pytest.skip("SQLite tells its plan")
+    engine = create_engine(url)
+    query = select(event_table.c.content).where(UNANSWERED, event_table.c.at >= 0).order_by(event_table.c.at.desc())
+    with engine.connect() as conn:
+        compiled = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
+        plan = " ".join(row.detail for row in conn.execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
+    engine.dispose()
+    assert "unanswered_questions" in plan
+
+
+def test_answered_questions_are_those_with_a_clause_newest_first(store: SqlStore) -> None:
+    session = opened(store)
+    inputs = (None, None, HumanAsked(), None)
+    for number, given in enumerate(inputs, 1):
+        turn = a_turn(number=number, given=given)
+        store.accept(turn, ())
+        reply = material.a_reply(turn) if number == 2 else material.a_cited_reply(turn)
+        store.commit(a_commit(turn, session, reply=reply))
+        session = store.session(S1)
+    store.accept(a_turn(number=5), ())  # still open
+    found = store.answered(NOW)
+    assert [one.text for one in found] == [a_turn(number=number).input.text for number in (4, 1)]  # type: ignore[union-attr]
+    assert {(one.intent, one.act, one.locale) for one in found} == {("early_repay", "ask", "zh-CN")}
+    assert store.answered(NOW, limit=1) == found[:1]
+    assert store.answered(NOW + timedelta(seconds=2)) == found[:1]
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------
