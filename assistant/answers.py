@@ -2,27 +2,17 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from assistant.figures import figures
 from assistant.folding import fold
 from assistant.types.answers import Answer, Citation, Passage, ScoredPassage, Unanswered
-from assistant.types.understanding import Act
-from assistant.types.value import IntentId
 from assistant.words import content
 
 MAX_OPENING = 120
 """Chinese characters of an answer before its details; a Latin character counts as a third of one."""
 NEAREST = 3
-# Weights of what speaks for a section, chosen on the retrieval queries with the predicted intents.
-INTENT, HEADING, TEXT = 0.5, 0.3, 0.1
-STEPS = 0.15
-"""What a section with steps gains where the customer wants the thing done rather than explained."""
-ENOUGH_BESIDE_INTENT, ENOUGH_ALONE = 0.25, 0.6
-"""Share of the question's content words that makes a passage evidence: of the predicted intent, and of another."""
 
 _SENTENCE = re.compile(r".+?(?:[。！？!?](?:[”」』）)\"']*)|(?<=[A-Za-z0-9)%])\.(?=\s|$)|$)", re.DOTALL)
-_STEPS = re.compile(r"^\s*1[.、)]", re.MULTILINE)
 _MARKS = re.compile(r"\*\*|__|`")
 _LIST_OR_TABLE = re.compile(r"\s*(?:\||[-*+] |[0-9]+[.)、] ?)")
 
@@ -34,46 +24,9 @@ def nearest(passages: Sequence[ScoredPassage]) -> Unanswered:
     )
 
 
-def choose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Passage | None:
-    """The section that answers best, if one does.
-
-    A section of the predicted intent answers where it stands first in the list or shares some content words with the
-    question; one of another intent only where it stands first and shares most. Cosines decide nothing: unrelated
-    texts are close to each other in this encoder.
-    """
-    words = content(question)
-
-    def fit(place: int) -> float:
-        passage = passages[place].passage
-        heading = _share(words, passage.section)
-        steps = STEPS if act == "do" and _STEPS.search(passage.text) else 0.0
-        of_intent = INTENT if intent in passage.intents else 0.0
-        return of_intent + HEADING * heading + TEXT * _overlap(words, passage) + steps + 1 / (2 + place)
-
-    if not passages:
-        return None
-    place = max(range(len(passages)), key=fit)
-    passage = passages[place].passage
-    shared = _overlap(words, passage)
-    if intent not in passage.intents:
-        return passage if place == 0 and shared >= ENOUGH_ALONE else None
-    # Words of two languages cannot agree: there the list and the intent speak alone.
-    other_language = question.isascii() != (passage.language == "en")
-    return passage if place == 0 or other_language or shared >= ENOUGH_BESIDE_INTENT else None
-
-
-def _overlap(words: frozenset[str], passage: Passage) -> float:
-    return _share(words, f"{passage.title} {passage.section} {passage.text}")
-
-
-def _share(words: frozenset[str], text: str) -> float:
-    return len(words & _content_of_clause(text)) / len(words) if words else 0.0
-
-
-@lru_cache(maxsize=4096)
-def _content_of_clause(text: str) -> frozenset[str]:
-    # Of passages alone, which are few and long; what a customer wrote is kept nowhere.
-    return content(text)
+def choose(passages: Sequence[ScoredPassage]) -> Passage | None:
+    """The best passage, where it answers at all."""
+    return passages[0].passage if passages and passages[0].score >= 0 else None
 
 
 def extract(passage: Passage, room: int = MAX_OPENING) -> Answer:

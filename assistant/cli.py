@@ -152,6 +152,9 @@ def train(
         bool, Option("--with-feedback", help="Go on from the present models with the agents' corrections.")
     ] = False,
     corrections: Annotated[Path | None, Option(help="Go on with labelled messages (JSONL) of the house, too.")] = None,
+    search: Annotated[
+        bool, Option("--search", help="Learn to find policies, from questions (--data) and the sections that answer.")
+    ] = False,
     out: Out = None,
 ) -> None:
     """Train the understanding models; writes weights and a model card. A run that was stopped goes on."""
@@ -161,6 +164,12 @@ def train(
     from assistant.training.trainer import train as fit
 
     settings, console = read_settings(), terminal()
+    if search:
+        from assistant.training.search import train_search
+
+        for name, value in train_search(settings, data, out, console).metrics.items():
+            typer.echo(f"{name} {value}")
+        return
     if adapt or with_feedback or corrections:
         if quick:
             raise InvalidInput("--quick trains anew; leave it out to go on from the present models")

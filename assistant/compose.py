@@ -15,6 +15,7 @@ from assistant.adapters.encoders import OnnxEncoder, encoder_folder
 from assistant.adapters.keys import load_keys
 from assistant.adapters.migrations import migrate
 from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
+from assistant.adapters.search_maps import MappedQuestions, SearchMaps
 from assistant.adapters.senders import SandboxSender
 from assistant.adapters.sql import SqlStore
 from assistant.arbitration import Arbiter
@@ -123,7 +124,7 @@ def compose(
         # Whoever brings a retriever has opened its encoder already; a second one would only be waited for.
         tuned = heads.meta.deltas is not None and retriever is None
         search_encoder = open_encoder(settings) if tuned else message_encoder
-    retriever = retriever or open_retriever(settings, search_encoder)
+    retriever = retriever or open_retriever(settings, search_encoder, message_encoder)
     classifier = open_classifier(settings, message_encoder, heads)
     stations = _stations(settings, store, bank, classifier, retriever, institution, chat_model)
     assistant = Assistant(store, clock, lanes, stations)
@@ -241,11 +242,24 @@ def open_arbiter(
     return Arbiter(chat_model, load_prompts(settings.prompts_dir), load_taxonomy(), classifier.act)
 
 
-def open_retriever(settings: Settings, encoder: Encoder) -> HybridRetriever:
-    """The policy index, published or not."""
+def open_message_encoder(settings: Settings) -> OnnxEncoder:
+    """The encoder that reads messages. Raises ConfigurationError before set-up."""
+    return open_encoder(settings, Heads.load(settings.weights_dir).meta.deltas)
+
+
+def open_mapped(settings: Settings, encoder: Encoder, messages: Encoder) -> MappedQuestions | None:
+    """What search learnt from questions, where it did with these encoders. Raises ConfigurationError."""
+    maps = SearchMaps.load(settings.weights_dir)
+    if maps is None or (maps.meta.encoder, maps.meta.message_encoder) != (encoder.version, messages.version):
+        return None
+    return MappedQuestions(maps, encoder, messages, load_glossary(settings.knowledge_dir / "glossary.yaml"))
+
+
+def open_retriever(settings: Settings, encoder: Encoder, messages: Encoder) -> HybridRetriever:
+    """The policy index, published or not; `messages` is the encoder that reads messages."""
     vectors = ChromaVectors(settings.data_dir / "chroma", settings.chroma_url)
     words = PolicyWords(load_synonyms(settings.knowledge_dir / "glossary.yaml"))
-    return HybridRetriever(vectors, encoder, words)
+    return HybridRetriever(vectors, encoder, words, mapped=open_mapped(settings, encoder, messages))
 
 
 def _chat_model(settings: Settings) -> ChatModel | None:

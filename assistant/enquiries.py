@@ -195,13 +195,23 @@ class Enquiries:
 def chosen(retriever: Retriever, step: AnswerFromPolicy, day: date, locale: Locale) -> Passage | Unanswered:
     """The section in force on a day that answers a question best. Raises RetrieverUnavailable."""
 
-    def found(asked: str) -> Passage | Unanswered:
-        passages = retriever.search(asked, on=day, product=step.product, language=locale, limit=_AMONG)
-        return choose(step.question, step.intent, step.act, passages) or nearest(passages)
+    intents = {one.id: one.confidence for one in step.likely} or {step.intent: 1.0}
 
-    best = found(f"{step.context} {step.question}" if step.context else step.question)
+    def found(context: str | None) -> Passage | Unanswered:
+        passages = retriever.search(
+            step.question,
+            on=day,
+            product=step.product,
+            language=locale,
+            context=context,
+            intents=intents,
+            limit=_AMONG,
+        )
+        return choose(passages) or nearest(passages)
+
+    best = found(step.context)
     # A follow-up that turns to another topic is found by itself: what was asked before only leads astray.
-    return found(step.question) if step.context and isinstance(best, Unanswered) else best
+    return found(None) if step.context and isinstance(best, Unanswered) else best
 
 
 def _place(passage: Passage) -> str:

@@ -12,9 +12,9 @@ import yaml
 
 from assistant.adapters.encoders import encoder_folder, read_meta
 from assistant.adapters.policy_files import SIDECAR, facts_beside, read_policies
-from assistant.adapters.retrieval import HybridRetriever
-from assistant.compose import open_encoder, open_retriever
-from assistant.errors import ConfigurationError, InvalidInput
+from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
+from assistant.compose import open_encoder, open_message_encoder, open_retriever
+from assistant.errors import ConfigurationError, InvalidInput, RetrieverUnavailable
 from assistant.knowledge import passages_of
 from assistant.settings import Settings
 from assistant.types.policies import Finding, PolicyDocument
@@ -32,7 +32,7 @@ def require_set_up(settings: Settings) -> None:
 def open_index(settings: Settings) -> HybridRetriever:
     """The policy index alone. Raises ConfigurationError where set-up has not been run."""
     require_set_up(settings)
-    return open_retriever(settings, open_encoder(settings))
+    return open_retriever(settings, open_encoder(settings), open_message_encoder(settings))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ def policies(
 def publish(settings: Settings, console: "Console | None" = None) -> Published:
     """Index the policies as they stand; what cannot be read is left out of the index and named."""
     retriever = open_index(settings)
-    before = retriever.version
+    try:
+        before = retriever.version
+    except RetrieverUnavailable:
+        # What is published was made with other encoders or maps.
+        before = UNPUBLISHED
     documents, left_out = policies(settings, console)
     with progress(console) as bars:
         after = retriever.publish(passages_of(documents), bars("encoding passages"))

@@ -33,7 +33,7 @@ from assistant.types.steps import (
     Step,
     Warn,
 )
-from assistant.types.understanding import Act, RiskKind, Slots, Understanding
+from assistant.types.understanding import Act, Alternative, RiskKind, Slots, Understanding
 from assistant.types.value import Instant, IntentId, ProposalId
 
 Route = Literal["answer", "action", "human", "social", "fallback"]
@@ -232,9 +232,9 @@ class _Said:
             return None
         answer = self._answer(topic, self._heard.text)
         past = self._heard.past or self._dialogue.last_past
-        answer = answer.model_copy(
-            update={"context": self._dialogue.last_question, "offer": OFFERED.get(topic), "past": past}
-        )
+        # What turns to another topic is found by itself: what was asked before would only lead astray.
+        context = self._dialogue.last_question if topic == self._dialogue.last_intent else None
+        answer = answer.model_copy(update={"context": context, "offer": OFFERED.get(topic), "past": past})
         return self._answered(topic, self._heard.text, (answer,))
 
     def _not_known(self, unclear: bool) -> Plan:
@@ -327,11 +327,22 @@ class _Said:
             context=self._dialogue.last_question if intent == self._dialogue.last_intent and self._may_lean() else None,
             act=self._heard.prediction.act,
             intent=intent,
+            likely=self._likely(intent),
             product=slots.product,
             brand=slots.brand,
             past=self._heard.past,
             first_help=first_help,
         )
+
+    def _likely(self, topic: IntentId) -> tuple[Alternative, ...]:
+        """What a question on a topic may be about: one of two requests is about itself alone."""
+        prediction = self._heard.prediction
+        if prediction.secondary is not None:
+            return (Alternative(id=topic, confidence=1.0),)
+        kept = (
+            () if any(one.id == topic for one in prediction.alternatives) else (Alternative(id=topic, confidence=0.5),)
+        )
+        return (*kept, *prediction.alternatives)
 
     def _second(self) -> tuple[AnswerFromPolicy, ...]:
         """The second request of the message, where a clause can answer it."""

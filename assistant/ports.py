@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,7 +17,18 @@ from assistant.types.events import Event, EventDraft, Versions
 from assistant.types.messages import Reply, Session, Turn, VaultEntry
 from assistant.types.questions import AskedQuestion
 from assistant.types.understanding import Product
-from assistant.types.value import AgentName, CaseId, CustomerId, Fen, Locale, ProposalId, SessionId, TurnId, Value
+from assistant.types.value import (
+    AgentName,
+    CaseId,
+    CustomerId,
+    Fen,
+    IntentId,
+    Locale,
+    ProposalId,
+    SessionId,
+    TurnId,
+    Value,
+)
 
 
 class Clock(Protocol):
@@ -54,9 +66,14 @@ class Retriever(Protocol):
         audience: Audience = "customer",
         product: Product | None = None,
         language: Locale = "zh-CN",
+        context: str | None = None,
+        intents: Mapping[IntentId, float] = MappingProxyType({}),
         limit: int = 5,
     ) -> tuple[ScoredPassage, ...]:
         """The best passages in force on a day, best first; the other language only where this one has none.
+
+        `context` is the question before, which this one leans on; `intents` are what it may be about, by probability:
+        passages that answer them come before others.
 
         Raises RetrieverUnavailable.
         """

@@ -15,7 +15,7 @@ from assistant import masking, slots
 from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
 from assistant.adapters.sql_schema import EPOCH
 from assistant.calendar import local_date
-from assistant.compose import open_classifier, open_encoder, open_retriever
+from assistant.compose import open_classifier, open_encoder, open_message_encoder, open_retriever
 from assistant.enquiries import chosen
 from assistant.errors import InvalidInput
 from assistant.glossary import Glossary, load_glossary
@@ -127,13 +127,16 @@ def compare(
     without policies or a file that holds no questions.
     """
     require_set_up(settings)
-    encoder = open_encoder(settings)
+    encoder, messages = open_encoder(settings), open_message_encoder(settings)
     today = local_date(datetime.now(UTC))
-    with closing(open_retriever(settings, encoder)) as published, tempfile.TemporaryDirectory(prefix="index-") as place:
+    with (
+        closing(open_retriever(settings, encoder, messages)) as published,
+        tempfile.TemporaryDirectory(prefix="index-") as place,
+    ):
         documents, left_out = policies(settings, console)
         passages = passages_of(documents)
         apart = settings.model_copy(update={"data_dir": Path(place), "chroma_url": None})
-        with closing(open_retriever(apart, encoder)) as revised, progress(console) as bars:
+        with closing(open_retriever(apart, encoder, messages)) as revised, progress(console) as bars:
             revised.publish(passages, bars("encoding passages"), known=published.vectors())
             asked = _of_store(settings, today) if questions is None else _of_file(settings, questions, today)
             changes = _changes(published, revised, asked, as_of, bars("asking questions"))

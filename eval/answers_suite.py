@@ -28,6 +28,8 @@ from eval.report import Report
 from eval.slots_suite import bootstrap
 
 _NOON = time(12, 0)
+_PARTS = "\n\n"
+"""Between what a clause says and the hand-over that follows."""
 
 
 class AnswerCase(Row):
@@ -126,10 +128,12 @@ def score(
 
 
 def judge(case: AnswerCase, reply: Reply, texts: Mapping[tuple[str, str, str], str]) -> Judged:
-    """Compare one reply with what was asked for; an answer is a reply that cites what it says."""
-    answered = reply.outcome == "answered" and bool(reply.citations)
+    """Compare one reply with what was asked for; an answer is a reply that cites, also where a person follows."""
+    answered = bool(reply.citations)
     words = f"{reply.text}\n{reply.details}"
     said = normalised(words)
+    # Who is handed over is told a place in the queue and a time at the end: figures of the case, not of a clause.
+    answer = words if reply.case is None else f"{reply.text.rpartition(_PARTS)[0]}\n{reply.details}"
     cited = [(one.document_id, one.version, one.section) for one in reply.citations]
     # The days a clause holds from and to are figures of its citation.
     days = [f"{day:%Y-%m-%d}" for one in reply.citations for day in (one.effective_from, one.effective_to) if day]
@@ -142,7 +146,7 @@ def judge(case: AnswerCase, reply: Reply, texts: Mapping[tuple[str, str, str], s
         answered=answered,
         facts_met=sum(any(normalised(one) in said for one in fact) for fact in case.facts) if answered else 0,
         said_wrongly=tuple(one for one in case.must_not if answered and normalised(one) in wrong_in),
-        unsupported=tuple(text for text, one in figures(fold(words)) if one not in ground) if answered else (),
+        unsupported=tuple(text for text, one in figures(fold(answer)) if one not in ground) if answered else (),
         cited=tuple(f"{document}@{version} {section}" for document, version, section in cited),
     )
 

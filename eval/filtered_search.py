@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors, PublishedVectors
-from assistant.adapters.retrieval import Fusion, HybridRetriever, searched
+from assistant.adapters.retrieval import HybridRetriever, searched
+from assistant.adapters.search_maps import Fusion
 from assistant.errors import RetrieverUnavailable
 from assistant.knowledge import ENGLISH
 from assistant.ports import Encoder
@@ -161,7 +162,7 @@ def measure_index(
         if name is None:
             raise RetrieverUnavailable("the index that was just published is gone")
         published = vectors.open(name)
-        by_meaning = retriever.fused_by(Fusion(lexical=0))
+        by_meaning = retriever.fused_by(Fusion(words=0, intents=0))
         _latencies(retriever, queries[:5], SCENARIOS[0])  # the first searches load what is loaded on first use
         figures = {}
         for scenario in SCENARIOS:

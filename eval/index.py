@@ -10,6 +10,7 @@ from assistant.adapters.chroma import ChromaVectors
 from assistant.adapters.encoders import OnnxEncoder
 from assistant.adapters.policy_files import load_policies
 from assistant.adapters.retrieval import HybridRetriever
+from assistant.compose import open_mapped
 from assistant.knowledge import passages_of
 from assistant.ports import Encoder
 from assistant.settings import Settings
@@ -40,6 +41,7 @@ def policy_index(settings: Settings, encoder: Encoder) -> Iterator[HybridRetriev
     words = PolicyWords(load_synonyms(glossary))
     passages = policy_passages(settings)
     with tempfile.TemporaryDirectory(prefix="policies-", ignore_cleanup_errors=True) as folder:
-        retriever = HybridRetriever(ChromaVectors(Path(folder)), encoder, words)
+        mapped = open_mapped(settings, encoder, message_encoder(settings))
+        retriever = HybridRetriever(ChromaVectors(Path(folder)), encoder, words, mapped=mapped)
         retriever.publish(passages)
         yield retriever

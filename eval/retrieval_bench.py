@@ -186,7 +186,9 @@ def report_bench(settings: Settings, encoder: Encoder, reader: Encoder, sizes: S
     passages = passages_of(base)
     # A query that is a heading word for word would be taken for one where vectors are given.
     headings = {passage.section for passage in passages}
-    asked: list[Query] = [(row.question, "en" if row.lang == "en" else "zh-CN") for row in rows]
+    asked: list[Query] = [
+        (" ".join((*row.context[-1:], row.query)), "en" if row.lang == "en" else "zh-CN") for row in rows
+    ]
     queries = [query for query in asked if query[0] not in headings][: sizes.queries]
     with tempfile.TemporaryDirectory(prefix="retrieval-bench-", ignore_cleanup_errors=True) as place:
         folder = Path(place)

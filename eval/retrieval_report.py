@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
-from assistant.adapters.retrieval import Fusion
+from assistant.adapters.search_maps import Fusion
 from assistant.calendar import local_date
+from assistant.compose import open_classifier
+from assistant.heads import Heads
 from assistant.settings import Settings
+from assistant.types.value import IntentId
 from eval.cases import DATA, START, load
-from eval.index import policy_index, search_encoder
+from eval.index import message_encoder, policy_index, search_encoder
 from eval.report import Report
 from eval.suites_retrieval import RetrievalRow, by_kind, compare, evaluate_retrieval
+
+_BEFORE = 0.5
+"""How probable it is that a follow-up is still about what was asked before."""
 
 
 def report_retrieval(settings: Settings, data: Path | None) -> Report:
@@ -17,9 +23,16 @@ def report_retrieval(settings: Settings, data: Path | None) -> Report:
     day = local_date(START)
     encoder = search_encoder(settings)
     with policy_index(settings, encoder) as retriever:
-        metrics, intervals, ranked = evaluate_retrieval(retriever, rows, day)
-        halves = {"dense only": Fusion(lexical=0), "BM25 only": Fusion(dense=0)}
-        variants = compare({name: retriever.fused_by(fusion) for name, fusion in halves.items()}, rows, day)
+        classifier = open_classifier(settings, message_encoder(settings), Heads.load(settings.weights_dir))
+
+        def likely(row: RetrievalRow) -> dict[IntentId, float]:
+            """As the dialogue policy has it: a follow-up may be about what was asked before."""
+            before = {classifier.predict(text).intent: _BEFORE for text in row.context[-1:]}
+            return before | {one.id: one.confidence for one in classifier.predict(row.query).alternatives}
+
+        metrics, intervals, ranked = evaluate_retrieval(retriever, rows, day, likely)
+        halves = {"dense only": Fusion(words=0, intents=0), "BM25 only": Fusion(near=0, intents=0)}
+        variants = compare({name: retriever.fused_by(fusion) for name, fusion in halves.items()}, rows, day, likely)
         return Report(
             suite="retrieval",
             data=source,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assistant.errors import ConfigurationError
 from assistant.ports import Retriever
 from assistant.types.answers import Passage
-from assistant.types.value import Locale
+from assistant.types.value import IntentId, Locale
 
 DEPTH = 10
 _FETCH = 40
@@ -32,11 +32,6 @@ class RetrievalRow(BaseModel):
     context: tuple[str, ...] = ()
     lang: str = "zh"
     sections: tuple[str, ...] = Field((), description="`document#n`: the sections that answer, in any version.")
-
-    @property
-    def question(self) -> str:
-        """The query as a follow-up is searched: with the question before it."""
-        return " ".join((*self.context[-1:], self.query))
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -73,15 +68,23 @@ def load_rows(path: Path) -> tuple[RetrievalRow, ...]:
     return tuple(rows)
 
 
+Likely = Callable[[RetrievalRow], Mapping[IntentId, float]]
+
+
+def _unknown(row: RetrievalRow) -> Mapping[IntentId, float]:
+    del row
+    return {}
+
+
 def evaluate_retrieval(
-    retriever: Retriever, rows: Sequence[RetrievalRow], clock_date: date
+    retriever: Retriever, rows: Sequence[RetrievalRow], clock_date: date, likely: Likely = _unknown
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]], tuple[Ranked, ...]]:
     """Metrics, their bootstrap 95 % intervals, and each row. Ranks are of documents, as a row names them.
 
     recall_at_k: share of rows with a relevant document among the first k. The relevant ones of a row are alternatives,
-    so that one is enough, and nDCG has one ideal place.
+    so that one is enough, and nDCG has one ideal place. `likely` gives what a row's query may be about.
     """
-    ranked = tuple(_rank(retriever, row, clock_date) for row in rows)
+    ranked = tuple(_rank(retriever, row, clock_date, likely(row)) for row in rows)
     ranks = _ranks([row.rank for row in ranked])
     metrics = _figures(ranks)
     # Sections are asked for by rows that name them: a stricter figure than the documents'.
@@ -102,15 +105,24 @@ def by_kind(ranked: Sequence[Ranked]) -> Report:
     }
 
 
-def compare(variants: Mapping[str, Retriever], rows: Sequence[RetrievalRow], clock_date: date) -> Report:
+def compare(
+    variants: Mapping[str, Retriever], rows: Sequence[RetrievalRow], clock_date: date, likely: Likely = _unknown
+) -> Report:
     """The metrics of several retrievers side by side: dense only, BM25 only, fused."""
-    return {name: evaluate_retrieval(retriever, rows, clock_date)[0] for name, retriever in variants.items()}
+    return {name: evaluate_retrieval(retriever, rows, clock_date, likely)[0] for name, retriever in variants.items()}
 
 
-def _rank(retriever: Retriever, row: RetrievalRow, clock_date: date) -> Ranked:
+def _rank(retriever: Retriever, row: RetrievalRow, clock_date: date, likely: Mapping[IntentId, float]) -> Ranked:
     language: Locale = "en" if row.lang == "en" else "zh-CN"
     begin = time.perf_counter()
-    found = retriever.search(row.question, on=row.as_of or clock_date, language=language, limit=_FETCH)
+    found = retriever.search(
+        row.query,
+        on=row.as_of or clock_date,
+        language=language,
+        context=row.context[-1] if row.context else None,
+        intents=likely,
+        limit=_FETCH,
+    )
     latency = (time.perf_counter() - begin) * 1000
     passages = [scored.passage for scored in found]
     documents = list(dict.fromkeys(f"{passage.document_id}@{passage.version}" for passage in passages))[:DEPTH]

@@ -32,7 +32,7 @@ def published(encoder_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("published")
     (folder / "models").symlink_to(encoder_models, target_is_directory=True)
     settings = Settings(data_dir=folder, keys_dir=folder / "keys")
-    retriever = open_retriever(settings, open_encoder(settings))
+    retriever = open_retriever(settings, open_encoder(settings), real_message_encoder())
     retriever.publish(passages_of(load_policies(settings.knowledge_dir / "policies")))
     return folder
 
@@ -54,7 +54,7 @@ def shared_parts(published: Path) -> dict[str, object]:
     return {
         "message_encoder": real_message_encoder(),
         "search_encoder": search_encoder,
-        "retriever": open_retriever(settings, search_encoder),
+        "retriever": open_retriever(settings, search_encoder, real_message_encoder()),
     }
 
 

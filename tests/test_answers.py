@@ -13,8 +13,7 @@ from assistant.ports import Retriever
 from assistant.prompts import load_prompts
 from assistant.rewriting import Rewriter
 from assistant.settings import ROOT
-from assistant.types.answers import Answer, Passage, ScoredPassage, Unanswered
-from assistant.types.understanding import Act
+from assistant.types.answers import Passage, ScoredPassage, Unanswered
 from assistant.types.value import DocumentId, IntentId, Locale
 from tests.doubles_chat_model import ScriptedModel
 
@@ -52,68 +51,30 @@ def ranked(*passages: Passage) -> tuple[ScoredPassage, ...]:
     return tuple(ScoredPassage(passage=one, score=1 / place) for place, one in enumerate(passages, 1))
 
 
-def compose(question: str, intent: IntentId, act: Act | None, passages: Sequence[ScoredPassage]) -> Answer | Unanswered:
-    best = choose(question, intent, act, passages)
-    return nearest(passages) if best is None else extract(best)
-
-
-def answered(question: str, *passages: Passage, intent: IntentId = EARLY, act: Act | None = "ask") -> Answer:
-    found = compose(question, intent, act, ranked(*passages))
-    assert isinstance(found, Answer), found
-    return found
-
-
 # --- which section answers --------------------------------------------------------------------------------------------
 
 
 def test_an_answer_is_the_opening_with_its_citation_and_the_rest_unfolds() -> None:
-    answer = answered("提前还款收手续费吗", passage("提前还款收不收手续费", FEE))
-    assert answer.text == "第一个还款日之前提前还款，按提前归还本金的1%收费；从第一个还款日起，提前还款不收费。"
+    answer = extract(passage("提前还款收不收手续费", FEE))
+    assert answer.text == FEE_OPENING.replace("**", "")
     assert answer.details == "示例：还10,000元，费用¥100.00。"
-    (citation,) = answer.citations
+    citation = answer.citations[0]
     assert (citation.document_id, citation.version, citation.section) == ("early", "2026", "提前还款收不收手续费")
-    assert citation.quote in FEE.replace("**", "")
-    assert answer.composer == "extractive"
+    assert citation.quote == answer.text
 
 
-def test_the_predicted_intent_outweighs_one_place_in_the_list() -> None:
-    decoy = passage("退款会退到哪里", "退款原路退回。", document="refund", intents=[OTHER])
-    assert answered("提前还要钱吗", decoy, passage("提前还款收不收手续费", FEE)).citations[0].document_id == "early"
+def test_the_best_passage_answers_and_a_doubtful_one_does_not() -> None:
+    best, other = passage("提前还款收不收手续费", FEE), passage("退款会退到哪里", "退款原路退回。", document="refund")
+    sure = (ScoredPassage(passage=best, score=3.0), ScoredPassage(passage=other, score=1.0))
+    assert choose(sure) == best
+    assert choose([one.model_copy(update={"score": one.score - 3.5}) for one in sure]) is None
+    assert choose(()) is None
 
 
-def test_the_heading_decides_between_sections_of_one_document() -> None:
-    fee, steps = passage("提前还款收不收手续费", FEE), passage("怎么办理提前还款", STEPS)
-    assert answered("怎么办理", fee, steps).citations[0].section == "怎么办理提前还款"
-
-
-def test_who_wants_it_done_gets_the_steps() -> None:
-    fee, steps = passage("提前还款", "提前还款不收费。"), passage("提前还款", STEPS)
-    assert "1. 选借款。" in answered("提前还款", steps, fee, act="do").details
-    assert answered("提前还款", fee, steps, act="ask").text == "提前还款不收费。"
-
-
-def test_a_question_about_something_else_is_not_answered() -> None:
-    found = compose("能养大象吗", OTHER, "ask", ranked(passage("提前还款收不收手续费", FEE)))
-    assert found == Unanswered(reason="no_passage", nearest=(DocumentId("early"),))
-    assert compose("能养大象吗", OTHER, "ask", ()) == Unanswered(reason="no_passage")
-
-
-def test_a_passage_of_the_intent_that_shares_nothing_with_the_question_does_not_answer_from_below() -> None:
-    decoy = passage("退款会退到哪里", "退款原路退回。", document="refund", intents=[OTHER])
-    found = compose("大象喜欢香蕉", EARLY, "ask", ranked(decoy, passage("提前还款收不收手续费", FEE)))
-    assert isinstance(found, Unanswered)
-
-
-def test_words_alone_carry_an_answer_that_the_intent_missed() -> None:
-    assert answered("提前还款收不收手续费", passage("提前还款收不收手续费", FEE), intent=OTHER).text.startswith(
-        "第一个还款日"
-    )
-
-
-def test_a_question_in_english_is_answered_from_a_chinese_clause() -> None:
-    below = passage("怎么办理提前还款", STEPS)
-    other = passage("Refunds", "Refunds go back.", document="refund-en", intents=[OTHER], language="en")
-    assert answered("how do I settle sooner", other, below).citations[0].document_id == "early"
+def test_where_nothing_answers_the_nearest_documents_are_named() -> None:
+    found = ranked(passage("提前还款收不收手续费", FEE), passage("怎么办理提前还款", STEPS))
+    assert nearest(found) == Unanswered(reason="no_passage", nearest=(DocumentId("early"),))
+    assert nearest(()) == Unanswered(reason="no_passage")
 
 
 # --- what is said first -----------------------------------------------------------------------------------------------
@@ -121,7 +82,7 @@ def test_a_question_in_english_is_answered_from_a_chinese_clause() -> None:
 
 def test_whole_sentences_are_taken_as_long_as_they_fit() -> None:
     sentence = "这是一句三十个字左右的说明，用来看看开头最多能放下几句这样的话。"
-    answer = answered("说明", passage("说明", sentence * 10))
+    answer = extract(passage("说明", sentence * 10))
     assert answer.text == sentence * 3
     assert reading_length(answer.text) <= MAX_OPENING
     assert answer.details == sentence * 7
@@ -129,7 +90,7 @@ def test_whole_sentences_are_taken_as_long_as_they_fit() -> None:
 
 def test_a_first_sentence_is_never_cut_even_where_it_is_long() -> None:
     sentence = "满足甲条件，" * 30 + "才可以办理。"
-    assert answered("条件", passage("条件", sentence + "另有说明。")).text == sentence
+    assert extract(passage("条件", sentence + "另有说明。")).text == sentence
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
@@ -137,14 +98,14 @@ def test_a_decimal_point_ends_no_sentence() -> None:
         "The annual rate is 14.6% at most. Interest is counted by day. "
         + "More of the same sentence follows here. " * 20
     )
-    answer = answered("what is the annual rate", passage("The annual rate", text, language="en"))
+    answer = extract(passage("The annual rate", text, language="en"))
     assert answer.text.startswith("The annual rate is 14.6% at most. Interest is counted by day.")
     assert reading_length(answer.text) <= MAX_OPENING
 
 
 def test_a_section_that_opens_with_a_table_is_announced_and_unfolds_whole() -> None:
     table = "| 期数 | 年化 |\n|---|---|\n| 3 | 14.6% |"
-    answer = answered("分期费率", passage("分期费率", table))
+    answer = extract(passage("分期费率", table))
     assert answer.text == "关于「分期费率」，规定如下。"
     assert answer.details == table
     assert answer.citations[0].quote in table
@@ -152,9 +113,7 @@ def test_a_section_that_opens_with_a_table_is_announced_and_unfolds_whole() -> N
 
 def test_every_shipped_section_opens_briefly_and_claims_only_what_it_says() -> None:
     for one in passages_of(load_policies(ROOT / "knowledge" / "policies")):
-        intent = one.intents[0]
-        found = compose(one.section, intent, "ask", ranked(one))
-        assert isinstance(found, Answer), one.passage_id
+        found = extract(one)
         assert reading_length(found.text) <= MAX_OPENING, one.passage_id
         assert not claim_check(f"{found.text}\n{found.details}", (one.text,)), one.passage_id
 
@@ -173,11 +132,10 @@ def test_common_questions_are_answered_from_the_shipped_policies(
 ) -> None:
     retriever: Retriever = shared_parts["retriever"]  # type: ignore[assignment]
     language: Locale = "en" if question.isascii() else "zh-CN"
-    found = compose(
-        question, IntentId(intent), "ask", retriever.search(question, on=TODAY, language=language, limit=12)
-    )
-    assert isinstance(found, Answer)
-    assert found.citations[0].document_id == document
+    likely = {IntentId(intent): 0.9}
+    found = choose(retriever.search(question, on=TODAY, language=language, intents=likely, limit=12))
+    assert found is not None
+    assert found.document_id == document
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -246,7 +204,7 @@ def test_what_no_clause_says_is_caught(draft: str, claim: str) -> None:
 # --- rewording --------------------------------------------------------------------------------------------------------
 
 
-EXTRACTIVE = answered("提前还款收手续费吗", passage("提前还款收不收手续费", FEE))
+EXTRACTIVE = extract(passage("提前还款收不收手续费", FEE))
 
 
 def rewriter(model: ScriptedModel) -> Rewriter:

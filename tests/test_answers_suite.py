@@ -69,7 +69,7 @@ def test_facts_forbidden_words_and_figures_without_ground_are_counted(
     assert sorted(found.unsupported) == sorted(unsupported)
 
 
-@pytest.mark.parametrize("one", [reply("收1%。", cited=False), reply("已为您转人工，1%。", "escalated")])
+@pytest.mark.parametrize("one", [reply("收1%。", cited=False), reply("已为您转人工，1%。", "escalated", cited=False)])
 def test_only_a_reply_that_cites_what_it_says_is_an_answer(one: Reply) -> None:
     found = judge(ASKED, one, KEY)
     assert (found.answered, found.facts_met) == (False, 0)
@@ -78,8 +78,18 @@ def test_only_a_reply_that_cites_what_it_says_is_an_answer(one: Reply) -> None:
 def test_refusals_and_inventions_show_in_the_figures() -> None:
     unknown = AnswerCase(question="外币能还吗", answerable=False, kind="unanswerable")
     cases = [ASKED, ASKED, unknown, unknown]
-    good = [reply("收1%，3天。"), reply("收1%，3天。"), reply("查不到", "escalated"), reply("查不到", "escalated")]
-    bad = [reply("转人工", "escalated"), reply("免费，最多50%。"), reply("收1%。"), reply("查不到", "escalated")]
+    good = [
+        reply("收1%，3天。"),
+        reply("收1%，3天。"),
+        reply("查不到", "escalated", cited=False),
+        reply("查不到", "escalated", cited=False),
+    ]
+    bad = [
+        reply("转人工", "escalated", cited=False),
+        reply("免费，最多50%。"),
+        reply("收1%。"),
+        reply("查不到", "escalated", cited=False),
+    ]
     right = score(cases, good, [PASSAGE], SOURCE, {}).metrics
     assert right == {
         "fact_recall": 1.0,

@@ -106,7 +106,19 @@ def test_a_question_without_a_clause_goes_to_a_person_and_is_kept_for_editors(ap
         assert audit.verify(rows, heads).findings == ()
 
 
-def test_a_question_on_its_way_to_a_person_is_kept_too_where_no_clause_helps_first(application: Application) -> None:
+class EmptyRetriever:
+    """An index that answers nothing."""
+
+    version = "empty"
+
+    def search(self, *_: Any, **__: Any) -> tuple[()]:
+        return ()
+
+
+def test_a_question_on_its_way_to_a_person_is_kept_too_where_no_clause_helps_first(
+    composed: Composer, clock: FixedClock
+) -> None:
+    application = composed(clock=clock, retriever=EmptyRetriever())
     session_id = opened(application)
     reply = application.assistant.respond(session_id, "我的人脸照片存在哪台电脑里", "m1")
     assert reply.outcome == "escalated"
@@ -114,7 +126,8 @@ def test_a_question_on_its_way_to_a_person_is_kept_too_where_no_clause_helps_fir
     assert [gap.intent for gap in gaps(application, session_id)] == ["privacy_request"]
 
 
-def test_a_question_about_another_companys_product_is_no_gap(application: Application) -> None:
+def test_a_question_about_another_companys_product_is_no_gap(composed: Composer, clock: FixedClock) -> None:
+    application = composed(clock=clock, retriever=EmptyRetriever())
     session_id = opened(application)
     reply = application.assistant.respond(session_id, "用白条会掉芝麻分吗", "m1")
     assert reply.outcome == "refused"

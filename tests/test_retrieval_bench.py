@@ -12,7 +12,8 @@ import pytest
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors
 from assistant.adapters.policy_files import load_policies, read_policies
-from assistant.adapters.retrieval import Fusion, HybridRetriever, searched
+from assistant.adapters.retrieval import HybridRetriever, searched
+from assistant.adapters.search_maps import Fusion
 from assistant.errors import RetrieverUnavailable
 from assistant.knowledge import passages_of
 from assistant.settings import ROOT, Settings
@@ -131,7 +132,7 @@ def test_a_search_whose_neighbours_are_all_filtered_out_still_finds_what_is_left
         for n in range(1_000)
     ]
     left = [one.model_copy(update={"effective_from": today, "effective_to": None}) for one in passages[1:]]
-    retriever = HybridRetriever(ChromaVectors(tmp_path), encoder, PolicyWords(), fusion=Fusion(lexical=0))
+    retriever = HybridRetriever(ChromaVectors(tmp_path), encoder, PolicyWords(), fusion=Fusion(words=0, intents=0))
     retriever.publish([*nearest, *left])
     found = retriever.search(searched(asked), on=today, audience="staff", limit=10)
     retriever.close()

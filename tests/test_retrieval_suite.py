@@ -2,15 +2,17 @@
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from assistant.errors import ConfigurationError, InvalidInput
 from assistant.types.answers import Audience, Passage, ScoredPassage
 from assistant.types.understanding import Product
-from assistant.types.value import DocumentId, Locale
+from assistant.types.value import DocumentId, IntentId, Locale
 from eval.suites_retrieval import RetrievalRow, by_kind, compare, evaluate_retrieval, load_rows
 
 TODAY = date(2026, 11, 23)
@@ -49,10 +51,12 @@ class ListedRetriever:
         audience: Audience = "customer",
         product: Product | None = None,
         language: Locale = "zh-CN",
+        context: str | None = None,
+        intents: Mapping[IntentId, float] = MappingProxyType({}),
         limit: int = 5,
     ) -> tuple[ScoredPassage, ...]:
-        self.asked.append((query, on, language))
-        names = self._lists.get(query, [])[:limit]
+        self.asked.append((f"{context} {query}" if context else query, on, language))
+        names = self._lists.get(f"{context} {query}" if context else query, [])[:limit]
         return tuple(ScoredPassage(passage=passage(name), score=1.0) for name in names)
 
     def publish(self, passages: object) -> str:

@@ -1,4 +1,4 @@
-"""Search over the published policies: meaning (Chroma) and words (BM25), fused by rank."""
+"""Search over the published policies: meaning (Chroma), words (BM25) and what the question is thought to be about."""
 
 import hashlib
 import threading
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from assistant.adapters.bm25 import Bm25Index, PolicyWords
 from assistant.adapters.chroma import ChromaVectors, IndexReplacedError, Made, PublishedVectors
+from assistant.adapters.search_maps import Fusion, MappedQuestions
 from assistant.errors import EncoderUnavailable, InvalidInput, RetrieverUnavailable
 from assistant.ports import Encoder
 from assistant.types.answers import Audience, Passage, ScoredPassage
 from assistant.types.understanding import Product
-from assistant.types.value import Locale, Value
+from assistant.types.value import IntentId, Locale
 
 RECIPE = "1"
 """Version of what is embedded and how it is tokenised; a new one means a new index."""
@@ -33,6 +34,10 @@ _GROUP = 10
 """Passages of a language below which its distance to the other is not measured."""
 _ATTEMPTS = 5
 """Publications that may overtake a reader that has nothing open yet."""
+_WITH_CONTEXT = 0.7
+"""Weight of a question read together with the one before; the rest is its own."""
+_DEPTH = 40
+"""Passages that meaning, and words, bring into the comparison at least."""
 _FOREVER = date.max.toordinal()
 
 _CHUNK = 64
@@ -44,17 +49,6 @@ Places = NDArray[np.intp]
 Vectors = NDArray[np.float32]
 
 
-class Fusion(Value):
-    """Weights of the two rankings in reciprocal-rank fusion; 0 leaves one out. The defaults are measured."""
-
-    dense: float = 1.0
-    lexical: float = 0.5
-    k: float = 10.0
-    """How little the first rank counts above the second: larger is flatter."""
-    depth: int = 40
-    """Ranks of each list that take part."""
-
-
 class HybridRetriever:
     """`ports.Retriever` over one Chroma folder or server."""
 
@@ -64,14 +58,20 @@ class HybridRetriever:
         encoder: Encoder,
         words: PolicyWords,
         *,
+        mapped: MappedQuestions | None = None,
         fusion: Fusion | None = None,
         refresh_seconds: float = 1.0,
     ) -> None:
-        """`refresh_seconds` is how long another process's publication may go unnoticed."""
+        """`mapped` encodes questions where search has learnt from some; else they are encoded as they are.
+
+        `refresh_seconds` is how long another process's publication may go unnoticed.
+        """
         self._vectors = vectors
         self._encoder = encoder
         self._words = words
-        self._fusion = fusion or Fusion()
+        self._mapped = mapped
+        self._fusion = fusion or (mapped.maps.meta.fusion if mapped else Fusion())
+        self._encoding = encoder.version + (f" {mapped.maps.version}" if mapped else "")
         self._refresh_seconds = refresh_seconds
         self._lock = threading.Lock()
         self._index: _Index | None = None
@@ -96,7 +96,12 @@ class HybridRetriever:
     def fused_by(self, fusion: Fusion) -> Self:
         """The same index under other weights: for measuring."""
         other = type(self)(
-            self._vectors, self._encoder, self._words, fusion=fusion, refresh_seconds=self._refresh_seconds
+            self._vectors,
+            self._encoder,
+            self._words,
+            mapped=self._mapped,
+            fusion=fusion,
+            refresh_seconds=self._refresh_seconds,
         )
         other._index = self._latest()
         return other
@@ -109,16 +114,20 @@ class HybridRetriever:
         audience: Audience = "customer",
         product: Product | None = None,
         language: Locale = "zh-CN",
+        context: str | None = None,
+        intents: Mapping[IntentId, float] = MappingProxyType({}),
         limit: int = 5,
     ) -> tuple[ScoredPassage, ...]:
         """The best passages in force on a day, best first; the other language only for documents this one lacks.
 
-        Staff see customers' passages too. Without the encoder the words alone decide. Raises RetrieverUnavailable.
+        Staff see customers' passages too. `context` is a question before, which this one leans on; `intents` are what
+        it may be about, by probability. Without the encoder words and intents decide. Raises RetrieverUnavailable.
         """
         index = self._latest()
         if index is None:
             raise RetrieverUnavailable(f"no policy index is published: {_REMEDY}")
-        return self._search(index, query, index.allowed(on, audience, product, language), language, limit)
+        allowed = index.allowed(on, audience, product, language)
+        return self._search(index, query, context, allowed, language, intents, limit)
 
     def publish(
         self,
@@ -136,14 +145,15 @@ class HybridRetriever:
         counts = Counter(passage.passage_id for passage in passages)
         if twice := sorted(name for name, count in counts.items() if count > 1):
             raise InvalidInput(f"passages with the same id: {', '.join(twice)}")
-        content = hashlib.sha256(f"{RECIPE}\n{self._encoder.version}\n".encode())
+        content = hashlib.sha256(f"{RECIPE}\n{self._encoding}\n".encode())
         for passage in passages:
             content.update(passage.model_dump_json().encode())
 
         def make() -> Made:
             vectors = self._vectors_of(passages, after_some, known)
-            gap = _language_gap(passages, vectors)
-            return vectors, {"recipe": RECIPE, "encoder": self._encoder.version, "language_gap": gap}
+            # Maps have learnt to find either language.
+            gap = 0.0 if self._mapped else _language_gap(passages, vectors)
+            return vectors, {"recipe": RECIPE, "encoder": self._encoding, "language_gap": gap}
 
         self._vectors.publish(content.hexdigest()[:32], passages, make)
         # Opened here, so that no search waits for it.
@@ -172,7 +182,7 @@ class HybridRetriever:
             published = index.published if index and index.published.name == name else self._vectors.open(name)
         except IndexReplacedError:
             return {}
-        if (published.recipe, published.encoder) != (RECIPE, self._encoder.version):
+        if (published.recipe, published.encoder) != (RECIPE, self._encoding):
             return {}
         return dict(zip(map(searched, published.passages), published.vectors, strict=True))
 
@@ -183,7 +193,7 @@ class HybridRetriever:
         texts = self._encoder.encode([searched(passage) for passage in passages], "passage")
         both: Vectors = headings + texts
         both /= np.linalg.norm(both, axis=1, keepdims=True)
-        return both
+        return self._mapped.maps.of_passages(both) if self._mapped else both
 
     def _latest(self) -> "_Index | None":
         if time.monotonic() - self._looked_at < self._refresh_seconds:
@@ -214,33 +224,50 @@ class HybridRetriever:
 
     def _open(self, name: str) -> "_Index":
         published = self._vectors.open(name)
-        if published.encoder != self._encoder.version:
+        if published.encoder != self._encoding:
             raise RetrieverUnavailable(
-                f"the policy index was built with encoder {published.encoder}, "
-                f"this one is {self._encoder.version}: {_REMEDY}"
+                f"the policy index was built with encoder {published.encoder}, this one is {self._encoding}: {_REMEDY}"
             )
         return _Index(published, self._words)
 
     def _search(
-        self, index: "_Index", query: str, allowed: Mask, language: Locale, limit: int
+        self,
+        index: "_Index",
+        query: str,
+        context: str | None,
+        allowed: Mask,
+        language: Locale,
+        intents: Mapping[IntentId, float],
+        limit: int,
     ) -> tuple[ScoredPassage, ...]:
-        fusion = self._fusion
-        depth = max(fusion.depth, limit)
-        scores: dict[int, float] = {}
-        near = self._by_meaning(index, query, allowed, depth, language) if fusion.dense else []
-        alike = index.by_words(query, allowed, depth) if fusion.lexical else []
-        for weight, ranking in ((fusion.dense, near), (fusion.lexical, alike)):
-            for rank, place in enumerate(ranking, 1):
-                scores[place] = scores.get(place, 0.0) + weight / (fusion.k + rank)
-        best = sorted(scores, key=lambda place: (-scores[place], place))[:limit]
-        return tuple(ScoredPassage(passage=index.passages[place], score=scores[place]) for place in best)
+        fusion, depth = self._fusion, max(_DEPTH, limit)
+        # What leans on a question is read with it and, for what it asks that the other did not, by itself.
+        weighed = {query: 1.0} if context is None else {f"{context} {query}": _WITH_CONTEXT, query: 1 - _WITH_CONTEXT}
+        vector = self._vector(weighed) if fusion.near else None
+        shares = np.zeros(len(index.passages), np.float32)
+        if fusion.words:
+            shares = np.sum([weight * index.shares(text) for text, weight in weighed.items()], axis=0)
+        near = [] if vector is None else index.by_meaning(vector, allowed, depth, language)
+        places = np.array(sorted({*near, *index.by_words(shares, allowed, depth)}), np.intp)
+        scores = fusion.words * shares[places] + fusion.intents * index.meant(places, intents) - fusion.enough
+        if vector is not None:
+            scores = scores + fusion.near * index.cosines(places, vector, language)
+        best = _first(np.asarray(scores, np.float32), limit)
+        return tuple(
+            ScoredPassage(passage=index.passages[place], score=float(score))
+            for place, score in zip(places[best], scores[best], strict=True)
+        )
 
-    def _by_meaning(self, index: "_Index", query: str, allowed: Mask, depth: int, language: Locale) -> list[int]:
+    def _vector(self, weighed: Mapping[str, float]) -> Vectors | None:
+        """Of texts by their weights; None while the encoder is down."""
+
+        def encode(text: str) -> Vectors:
+            return self._mapped.encode(text) if self._mapped else self._encoder.encode([text], "query")[0]
+
         try:
-            vector = self._encoder.encode([query], "query")[0]
+            return np.asarray(sum(weight * encode(text) for text, weight in weighed.items()), np.float32)
         except EncoderUnavailable:
-            return []
-        return index.by_meaning(vector, allowed, depth, language)
+            return None
 
 
 class _Index:
@@ -324,11 +351,27 @@ class _Index:
         best = _first(cosines, depth)
         return rows[best], cosines[best]
 
-    def by_words(self, query: str, allowed: Mask, depth: int) -> list[int]:
-        """Places of the allowed passages that share most with the query."""
+    def cosines(self, places: Places, vector: Vectors, language: Locale) -> Vectors:
+        """How near some passages are, those of the other language moved nearer by what the index measured."""
+        nearer = np.where(self._written[language][places], 0.0, self.published.language_gap)
+        return np.asarray(self.published.vectors[places] @ vector + nearer, np.float32)
+
+    def shares(self, query: str) -> Vectors:
+        """BM25 of every passage as a share of the best one's; all 0 where not a word is known."""
         scores = self._words.scores(query)
-        rows = np.flatnonzero(allowed & (scores > 0))
-        return [int(place) for place in rows[_first(scores[rows], depth)]]
+        best = scores.max(initial=0.0)
+        return scores / best if best > 0 else scores
+
+    def by_words(self, shares: Vectors, allowed: Mask, depth: int) -> list[int]:
+        """Places of the allowed passages that share most with the query."""
+        rows = np.flatnonzero(allowed & (shares > 0))
+        return [int(place) for place in rows[_first(shares[rows], depth)]]
+
+    def meant(self, places: Places, intents: Mapping[IntentId, float]) -> Vectors:
+        """How probable it is that the question is about what a passage answers."""
+        return np.array(
+            [sum(intents.get(one, 0.0) for one in self.passages[place].intents) for place in places], np.float32
+        )
 
 
 def _first(scores: Vectors, count: int) -> Places:

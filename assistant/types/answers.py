@@ -38,7 +38,7 @@ class Passage(Value):
 
 
 class ScoredPassage(Value):
-    """A retrieved passage; `score` orders one result list and means nothing across lists."""
+    """A retrieved passage; the higher `score`, the surer it answers, and below 0 it hardly does."""
 
     passage: Passage
     score: float

@@ -7,7 +7,7 @@ from pydantic import Field
 from assistant.types.actions import ActionName
 from assistant.types.cases import CaseReason
 from assistant.types.messages import AwaitingVerification, Dialogue
-from assistant.types.understanding import Act, PastTime, Product, RiskKind, Slots
+from assistant.types.understanding import Act, Alternative, PastTime, Product, RiskKind, Slots
 from assistant.types.value import IntentId, ProposalId, Value
 
 
@@ -19,6 +19,7 @@ class AnswerFromPolicy(Value):
     act: Act | None = None
     context: str | None = Field(None, description="The question before, where this one leans on it.")
     intent: IntentId
+    likely: tuple[Alternative, ...] = Field((), description="What else it may be about; empty: the intent alone.")
     product: Product | None = None
     brand: str | None = None
     past: PastTime | None = None

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from assistant.adapters import chroma
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors, PublishedVectors
-from assistant.adapters.retrieval import UNPUBLISHED, Fusion, HybridRetriever
+from assistant.adapters.retrieval import UNPUBLISHED, HybridRetriever
+from assistant.adapters.search_maps import Fusion
 from assistant.errors import AssistantError, ConfigurationError, EncoderUnavailable, InvalidInput, RetrieverUnavailable
 from assistant.ports import Encoder
 from assistant.types.answers import Audience, Passage
@@ -224,9 +225,9 @@ def test_any_query_is_answered(retriever: HybridRetriever, query: str) -> None:
 
 
 def test_each_half_can_be_asked_alone(retriever: HybridRetriever) -> None:
-    for fusion in (Fusion(lexical=0), Fusion(dense=0)):
+    for fusion in (Fusion(words=0, intents=0), Fusion(near=0, intents=0)):
         assert CLOSE.passage_id in ids(retriever.fused_by(fusion).search("怎么注销账户", on=TODAY))
-    assert retriever.fused_by(Fusion(dense=0)).search("zzz", on=TODAY) == ()
+    assert retriever.fused_by(Fusion(near=0, intents=0)).search("zzz", on=TODAY) == ()
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------
@@ -311,7 +312,7 @@ def test_what_chroma_says_of_a_collection_under_removal_costs_no_search(
         raise RetrieverUnavailable("Chroma failed: Missing field: [Missing metadata segment]")
 
     monkeypatch.setattr(PublishedVectors, "nearest", removed)
-    assert first(reader.fused_by(Fusion(lexical=0)).search("我想注销账户", on=TODAY)) == CLOSE
+    assert first(reader.fused_by(Fusion(words=0, intents=0)).search("我想注销账户", on=TODAY)) == CLOSE
     monkeypatch.undo()
     # Read half-way when the next publication removes it: the pointer has moved, so the next one is opened.
     read = chroma._read
