@@ -87,9 +87,9 @@ class Enquiries:
             if isinstance(then, Passage) and not then.in_force(today):
                 return self._as_of_then(then, step, scene, today)
         now = chosen(self._retriever, step, today, scene.session.locale)
-        if isinstance(now, Unanswered) or now.governs == "handling":
-            return now if isinstance(now, Unanswered) else _Told(now)
-        return self._by_signing(now, step, scene)
+        if isinstance(now, Unanswered):
+            return now
+        return self._by_signing(now, step, scene) if now.governs == "signing" else _Told(now)
 
     def _as_of_then(self, then: Passage, step: AnswerFromPolicy, scene: Scene, today: date) -> _Told:
         """The rule of then, and beside it what has taken its place."""
