@@ -79,7 +79,7 @@ def test_the_same_message_id_gets_the_same_reply_and_writes_nothing_twice(applic
     assert application.sessions.events(session_id) == seen
 
 
-GAP = "用零钱余额还行不行"
+GAP = "利息能抵个税不"
 """A question that the sample policies have no clause for."""
 
 
