@@ -1,6 +1,8 @@
 """Real weights behind an OpenAI-compatible server: the plumbing holds. Nothing is asserted of how well it words."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -38,23 +40,39 @@ def weights() -> Path:
     return file
 
 
+SERVER = """
+import os, sys, xllamacpp
+parameters = xllamacpp.CommonParams()
+parameters.model.path = sys.argv[1]
+parameters.n_ctx = 4096
+parameters.n_parallel = 1
+parameters.warmup = False
+parameters.cpuparams.n_threads = os.cpu_count() or 1
+server = xllamacpp.Server(parameters)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
 class Served:
-    """SmolLM2 135M on a free loopback port, until stopped."""
+    """SmolLM2 135M on a free loopback port, until stopped; a process of its own, as a model is served."""
 
     def __init__(self) -> None:
-        import xllamacpp
-
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(weights())
-        parameters.n_ctx = 4096
-        parameters.n_parallel = 1
-        parameters.warmup = False
-        parameters.cpuparams.n_threads = os.cpu_count() or 1
-        self._server = xllamacpp.Server(parameters)
-        self.url = f"{self._server.listening_address}/v1"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(weights())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        lines = iter(self._process.stdout.readline, "")
+        self.url = next(line.strip() for line in lines if line.startswith("http")) + "/v1"
 
     def stop(self) -> None:
-        self._server = None
+        self._process.kill()
+        self._process.communicate()
 
 
 @pytest.fixture(scope="module")
