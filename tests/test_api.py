@@ -328,13 +328,13 @@ def test_an_empty_filter_is_no_filter(customer: Customer, agent: AgentCaller) ->
 def test_what_the_policies_left_unanswered_is_for_supervisors_alone(
     application: Application, client: TestClient, customer: Customer, agent: AgentCaller
 ) -> None:
-    customer.say("用零钱余额还行不行 13912345678")
+    customer.say("利息能抵个税不 13912345678")
     assert agent.get("/insights").status_code == 403
     application.desk.create_agent(AgentName("li"), "李主管", "supervisor", PASSWORD)
     supervisor = AgentCaller(client, "li", PASSWORD)
     response = supervisor.get("/insights?limit=5&since=2026-11-01")
     page = InsightPage.model_validate_json(response.content)
-    assert (page.questions, [one.question for one in page.insights]) == (1, ["用零钱余额还行不行 [PHONE_1]"])
+    assert (page.questions, [one.question for one in page.insights]) == (1, ["利息能抵个税不 [PHONE_1]"])
     assert page.insights[0].nearest
     assert customer.session_id not in response.text
     assert supervisor.get("/insights?since=").json()["since"] == "2026-10-24"

@@ -83,7 +83,7 @@ def test_words_written_for_one_customer_never_stand_before_another(visitors: Vis
 
 
 def test_a_supervisor_reads_what_the_policies_lack_and_goes_back_to_the_queue(visitors: Visitors) -> None:
-    hostile = "用零钱余额还行不行<img src=x onerror=document.title='broken'>"
+    hostile = "借款能送我个手机壳不<img src=x onerror=document.title='broken'>"
     customer = Customer(visitors.person())
     customer.say(hostile)
     expect(customer.banner).to_contain_text("人工排队中")
@@ -92,7 +92,7 @@ def test_a_supervisor_reads_what_the_policies_lack_and_goes_back_to_the_queue(vi
     supervisor = AgentAtWork(visitors.person("/agent"), "li")
     page = supervisor.page
     page.get_by_role("button", name="知识缺口").click()
-    row = page.locator("#gaps-table tbody tr", has_text="用零钱余额还行不行")
+    row = page.locator("#gaps-table tbody tr", has_text="借款能送我个手机壳不")
     expect(row).to_contain_text(hostile)
     expect(page.locator("#desk")).to_be_hidden()
     row.locator("button").click()
