@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors, PublishedVectors
-from assistant.adapters.retrieval import HybridRetriever, searched
+from assistant.adapters.passage_index import searched
+from assistant.adapters.retrieval import HybridRetriever
 from assistant.adapters.search_maps import Fusion
 from assistant.errors import RetrieverUnavailable
 from assistant.knowledge import ENGLISH

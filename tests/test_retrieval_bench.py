@@ -11,8 +11,9 @@ import pytest
 
 from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.chroma import ChromaVectors
+from assistant.adapters.passage_index import searched
 from assistant.adapters.policy_files import load_policies, read_policies
-from assistant.adapters.retrieval import HybridRetriever, searched
+from assistant.adapters.retrieval import HybridRetriever
 from assistant.adapters.search_maps import Fusion
 from assistant.errors import RetrieverUnavailable
 from assistant.knowledge import passages_of

@@ -5,16 +5,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import date
 from types import MappingProxyType
-from typing import Self, get_args
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.adapters.bm25 import Bm25Index, PolicyWords
-from assistant.adapters.chroma import ChromaVectors, IndexReplacedError, Made, PublishedVectors
+from assistant.adapters.bm25 import PolicyWords
+from assistant.adapters.chroma import ChromaVectors, IndexReplacedError, Made
+from assistant.adapters.passage_index import Mask, PassageIndex, Vectors, encoded, first, searched
 from assistant.adapters.search_maps import Fusion, MappedQuestions
 from assistant.errors import EncoderUnavailable, InvalidInput, RetrieverUnavailable
 from assistant.ports import Encoder
@@ -26,10 +26,6 @@ RECIPE = "1"
 """Version of what is embedded and how it is tokenised; a new one means a new index."""
 UNPUBLISHED = "unpublished"
 _REMEDY = "run `assistant knowledge index`"
-_FETCH = 192
-"""Neighbours asked of Chroma, allowed or not; more of them would widen its search of the graph."""
-_FEW = 4
-"""Below one in so many, picking the rows out costs less than going through all of them."""
 _GROUP = 10
 """Passages of a language below which its distance to the other is not measured."""
 _ATTEMPTS = 5
@@ -38,15 +34,10 @@ _WITH_CONTEXT = 0.7
 """Weight of a question read together with the one before; the rest is its own."""
 _DEPTH = 40
 """Passages that meaning, and words, bring into the comparison at least."""
-_FOREVER = date.max.toordinal()
-
 _CHUNK = 64
 """Passages encoded between two reports of progress."""
 
 AfterSome = Callable[[int, int], None]
-Mask = NDArray[np.bool_]
-Places = NDArray[np.intp]
-Vectors = NDArray[np.float32]
 
 
 class HybridRetriever:
@@ -74,7 +65,7 @@ class HybridRetriever:
         self._encoding = encoder.version + (f" {mapped.maps.version}" if mapped else "")
         self._refresh_seconds = refresh_seconds
         self._lock = threading.Lock()
-        self._index: _Index | None = None
+        self._index: PassageIndex | None = None
         self._looked_at = float("-inf")
 
     @property
@@ -126,7 +117,7 @@ class HybridRetriever:
         index = self._latest()
         if index is None:
             raise RetrieverUnavailable(f"no policy index is published: {_REMEDY}")
-        allowed = index.allowed(on, audience, product, language)
+        allowed = index.columns.allowed(on, audience, product, language)
         return self._search(index, query, context, allowed, language, intents, limit)
 
     def publish(
@@ -187,15 +178,10 @@ class HybridRetriever:
         return dict(zip(map(searched, published.passages), published.vectors, strict=True))
 
     def _encoded(self, passages: Sequence[Passage]) -> Vectors:
-        # A heading is worded as customers ask, so it is encoded as a question and given half the weight: on the
-        # retrieval queries this found the right section first far more often than the text alone.
-        headings = self._encoder.encode([passage.section for passage in passages], "query")
-        texts = self._encoder.encode([searched(passage) for passage in passages], "passage")
-        both: Vectors = headings + texts
-        both /= np.linalg.norm(both, axis=1, keepdims=True)
-        return self._mapped.maps.of_passages(both) if self._mapped else both
+        came = encoded(passages, self._encoder)
+        return self._mapped.maps.of_passages(came) if self._mapped else came
 
-    def _latest(self) -> "_Index | None":
+    def _latest(self) -> PassageIndex | None:
         if time.monotonic() - self._looked_at < self._refresh_seconds:
             return self._index
         # One search looks and opens what is new, which takes seconds for a large index; the others go on with the old.
@@ -222,17 +208,17 @@ class HybridRetriever:
                     raise
         self._looked_at = time.monotonic()
 
-    def _open(self, name: str) -> "_Index":
+    def _open(self, name: str) -> PassageIndex:
         published = self._vectors.open(name)
         if published.encoder != self._encoding:
             raise RetrieverUnavailable(
                 f"the policy index was built with encoder {published.encoder}, this one is {self._encoding}: {_REMEDY}"
             )
-        return _Index(published, self._words)
+        return PassageIndex(published, self._words)
 
     def _search(
         self,
-        index: "_Index",
+        index: PassageIndex,
         query: str,
         context: str | None,
         allowed: Mask,
@@ -246,13 +232,13 @@ class HybridRetriever:
         vector = self._vector(weighed) if fusion.near else None
         shares = np.zeros(len(index.passages), np.float32)
         if fusion.words:
-            shares = np.sum([weight * index.shares(text) for text, weight in weighed.items()], axis=0)
-        near = [] if vector is None else index.by_meaning(vector, allowed, depth, language)
+            shares = np.sum([weight * index.columns.shares(text) for text, weight in weighed.items()], axis=0)
+        near = [] if vector is None else index.by_meaning(vector / np.linalg.norm(vector), allowed, depth, language)
         places = np.array(sorted({*near, *index.by_words(shares, allowed, depth)}), np.intp)
-        scores = fusion.words * shares[places] + fusion.intents * index.meant(places, intents) - fusion.enough
+        scores = fusion.words * shares[places] + fusion.intents * index.columns.meant(intents)[places] - fusion.enough
         if vector is not None:
             scores = scores + fusion.near * index.cosines(places, vector, language)
-        best = _first(np.asarray(scores, np.float32), limit)
+        best = first(np.asarray(scores, np.float32), limit)
         return tuple(
             ScoredPassage(passage=index.passages[place], score=float(score))
             for place, score in zip(places[best], scores[best], strict=True)
@@ -268,124 +254,6 @@ class HybridRetriever:
             return np.asarray(sum(weight * encode(text) for text, weight in weighed.items()), np.float32)
         except EncoderUnavailable:
             return None
-
-
-class _Index:
-    """One publication opened for reading: what search needs of every passage, as columns."""
-
-    def __init__(self, published: PublishedVectors, words: PolicyWords) -> None:
-        self.published = published
-        self.passages = published.passages
-        self.version = published.name.rsplit("-", 1)[-1]
-        self._places = {passage.passage_id: place for place, passage in enumerate(self.passages)}
-        self._words = Bm25Index([searched(passage) for passage in self.passages], words)
-        self._from = np.array([passage.effective_from.toordinal() for passage in self.passages])
-        self._to = np.array([p.effective_to.toordinal() if p.effective_to else _FOREVER for p in self.passages])
-        self._for_customers = np.array([passage.audience == "customer" for passage in self.passages])
-        self._written: dict[Locale, Mask] = {
-            language: np.array([passage.language == language for passage in self.passages])
-            for language in get_args(Locale)
-        }
-        self._sold: dict[Product, Mask] = {
-            product: np.array([not passage.products or product in passage.products for passage in self.passages])
-            for product in get_args(Product)
-        }
-        originals = [passage.document_id.removesuffix("-en") for passage in self.passages]
-        self._originals = np.unique(originals, return_inverse=True)[1]
-
-    def allowed(self, on: date, audience: Audience, product: Product | None, language: Locale) -> Mask:
-        """Which passages may be shown: in force, for this reader and product, and not in two languages at once."""
-        day = on.toordinal()
-        allowed: Mask = (self._from <= day) & (day <= self._to)
-        if audience == "customer":
-            allowed &= self._for_customers
-        if product is not None:
-            allowed &= self._sold[product]
-        wanted = self._written[language]
-        translated = np.zeros(len(self.passages), np.bool_)
-        translated[self._originals[allowed & wanted]] = True
-        allowed &= wanted | ~translated[self._originals]
-        return allowed
-
-    def by_meaning(self, vector: Vectors, allowed: Mask, depth: int, language: Locale) -> list[int]:
-        """Places of the nearest allowed passages, best first.
-
-        Chroma searches its graph for the nearest of all passages, since filters inside it cost far more. Where it
-        returned too few allowed ones, or would, the allowed passages are compared one by one. Texts of another language
-        lie further away whatever they say: they are moved nearer by what the index measured.
-        """
-        own = allowed & self._written[language]
-        other = allowed & ~own
-        places, cosines = self._approximately(vector, max(int(own.sum()), int(other.sum())), depth)
-        found: list[Places] = []
-        nearness: list[Vectors] = []
-        for group, nearer in ((own, 0.0), (other, self.published.language_gap)):
-            here = group[places]
-            best, alike = places[here], cosines[here]
-            if len(best) < depth and len(best) < group.sum():
-                best, alike = self._exactly(vector, group, depth)
-            found.append(best)
-            nearness.append(alike + np.float32(nearer))
-        best, alike = np.concatenate(found), np.concatenate(nearness)
-        return [int(place) for place in best[_first(alike, depth)]]
-
-    def _approximately(self, vector: Vectors, count: int, depth: int) -> tuple[Places, Vectors]:
-        """Places and cosines of the nearest passages of all, best first; none where `count` of them are too few."""
-        fetch = max(_FETCH, depth)
-        expected = fetch * count / len(self.passages)
-        near: list[tuple[str, float]] = []
-        # Twice what is wanted, since the allowed ones may lie elsewhere.
-        if expected >= 2 * min(depth, count) > 0:
-            # Later publications take the collection away, and while they do Chroma fails in several ways: what this
-            # index holds itself is whole. Whether Chroma answers at all is seen when the pointer is read.
-            with suppress(RetrieverUnavailable):
-                near = self.published.nearest(vector, fetch)
-        places = np.array([self._places[name] for name, _ in near], np.intp)
-        return places, np.array([cosine for _, cosine in near], np.float32)
-
-    def _exactly(self, vector: Vectors, group: Mask, depth: int) -> tuple[Places, Vectors]:
-        """Places and cosines of the nearest of a group, best first, all of them compared."""
-        rows = np.flatnonzero(group)
-        vectors = self.published.vectors
-        cosines = vectors[rows] @ vector if len(rows) * _FEW < len(vectors) else (vectors @ vector)[rows]
-        best = _first(cosines, depth)
-        return rows[best], cosines[best]
-
-    def cosines(self, places: Places, vector: Vectors, language: Locale) -> Vectors:
-        """How near some passages are, those of the other language moved nearer by what the index measured."""
-        nearer = np.where(self._written[language][places], 0.0, self.published.language_gap)
-        return np.asarray(self.published.vectors[places] @ vector + nearer, np.float32)
-
-    def shares(self, query: str) -> Vectors:
-        """BM25 of every passage as a share of the best one's; all 0 where not a word is known."""
-        scores = self._words.scores(query)
-        best = scores.max(initial=0.0)
-        return scores / best if best > 0 else scores
-
-    def by_words(self, shares: Vectors, allowed: Mask, depth: int) -> list[int]:
-        """Places of the allowed passages that share most with the query."""
-        rows = np.flatnonzero(allowed & (shares > 0))
-        return [int(place) for place in rows[_first(shares[rows], depth)]]
-
-    def meant(self, places: Places, intents: Mapping[IntentId, float]) -> Vectors:
-        """How probable it is that the question is about what a passage answers."""
-        return np.array(
-            [sum(intents.get(one, 0.0) for one in self.passages[place].intents) for place in places], np.float32
-        )
-
-
-def _first(scores: Vectors, count: int) -> Places:
-    """Where the highest scores are, highest first; of equal ones the first. Sorts no more than it must."""
-    if len(scores) > count:
-        kept = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
-    else:
-        kept = np.arange(len(scores))
-    return kept[np.argsort(-scores[kept], kind="stable")][:count]
-
-
-def searched(passage: Passage) -> str:
-    """What of a passage is encoded and searched."""
-    return f"{passage.title} {passage.section}\n{passage.text}"
 
 
 def _language_gap(passages: Sequence[Passage], vectors: NDArray[np.float32]) -> float:

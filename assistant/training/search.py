@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from assistant.adapters.bm25 import Bm25Index, PolicyWords
+from assistant.adapters.bm25 import PolicyWords
 from assistant.adapters.encoders import OnnxEncoder
+from assistant.adapters.passage_index import PassageColumns
+from assistant.adapters.passage_index import encoded as plain
 from assistant.adapters.policy_files import load_policies
-from assistant.adapters.retrieval import searched
 from assistant.adapters.search_maps import MAPS_FILE, META_FILE, Fusion, MapsMeta
 from assistant.errors import InvalidInput
 from assistant.glossary import load_glossary
 from assistant.heads import Floats, Heads, ngram_buckets
-from assistant.knowledge import ENGLISH, passages_of
+from assistant.knowledge import passages_of
 from assistant.settings import Settings
-from assistant.taxonomy import load_taxonomy
+from assistant.taxonomy import Taxonomy, load_taxonomy
 from assistant.training.assembly import SEED, progress_on
 from assistant.training.conversion import ensure_encoder, ensure_message_encoder
 from assistant.training.data import files_of, lines_of, sha256_of
 from assistant.training.trainer import encoded
-from assistant.types.answers import Passage
-from assistant.types.value import Locale
+from assistant.types.value import IntentId, Locale
 from assistant.words import load_synonyms
 
 if TYPE_CHECKING:
@@ -130,13 +130,16 @@ def _lesson(
     """What the questions are learnt from, and the mean and scale that standardise their readings."""
     glossary_path = settings.knowledge_dir / "glossary.yaml"
     glossary, taxonomy, heads = load_glossary(glossary_path), load_taxonomy(), Heads.load(settings.weights_dir)
-    passages = _in_force(passages_of(load_policies(settings.knowledge_dir / "policies")))
-    names = [f"{one.document_id}#{one.passage_id.rpartition('#')[2]}" for one in passages]
+    passages = passages_of(load_policies(settings.knowledge_dir / "policies"))
+    columns = PassageColumns(passages, PolicyWords(load_synonyms(glossary_path)))
+    # The day on which the latest of them comes into force.
+    day = max(one.effective_from for one in passages)
     languages: tuple[Locale, ...] = ("zh-CN", "en")
-    open_to = {language: _open_to(passages, language) for language in languages}
-    right = np.array([[name in question.sections for name in names] for question in asked])
-    available = np.stack([open_to[question.language] for question in asked])
-    kept = np.asarray((right & available).any(axis=1), np.bool_)
+    allowed = {language: columns.allowed(day, "customer", None, language) for language in languages}
+    names = [f"{one.document_id}#{one.passage_id.rpartition('#')[2]}" for one in passages]
+    available = np.stack([allowed[question.language] for question in asked])
+    right = np.array([[name in question.sections for name in names] for question in asked]) & available
+    kept = np.asarray(right.any(axis=1), np.bool_)
     if not kept.any():
         raise InvalidInput("no section that the questions name is in force")
     rows = [question for question, keep in zip(asked, kept, strict=True) if keep]
@@ -144,38 +147,26 @@ def _lesson(
     canonical = [glossary.canonical(question.query) for question in rows]
     read = encoded(canonical, messages, folder, progress)
     mean, scale = read.mean(axis=0), (read.std(axis=0) + np.float32(1e-6)) / np.float32(_READING)
-    probable = [heads.intent_probabilities(row, ngram_buckets(text)) for row, text in zip(read, canonical, strict=True)]
-    likely = [np.where(row >= np.sort(row)[-_LIKELY], row, 0) for row in probable]
-    answers = np.array([[intent in passage.intents for passage in passages] for intent in taxonomy.ids], np.float32)
-    index = Bm25Index([searched(one) for one in passages], PolicyWords(load_synonyms(glossary_path)))
-    words = np.stack([index.scores(question.query) for question in rows])
-    headings = encoded([one.section for one in passages], came, folder, progress)
-    both = headings + came.encode([searched(one) for one in passages], "passage")
     lesson = _Lesson(
         came=encoded([question.query for question in rows], came, folder, progress),
         read=np.asarray((read - mean) / scale, np.float32),
-        passages=np.asarray(both / np.linalg.norm(both, axis=1, keepdims=True), np.float32),
-        meant=np.asarray(np.stack(likely) @ answers, np.float32),
-        words=np.asarray(words / np.maximum(words.max(axis=1, keepdims=True), 1e-6), np.float32),
+        passages=plain(passages, came),
+        meant=np.stack(
+            [
+                columns.meant(_likely(heads.intent_probabilities(row, ngram_buckets(text)), taxonomy))
+                for row, text in zip(read, canonical, strict=True)
+            ]
+        ),
+        words=np.stack([columns.shares(question.query) for question in rows]),
         open=available[kept],
-        right=(right & available)[kept],
+        right=right[kept],
     )
     return lesson, {"mean": mean, "scale": scale}
 
 
-def _in_force(passages: Sequence[Passage]) -> tuple[Passage, ...]:
-    """For customers, on the day on which the latest of them came into force."""
-    day = max(one.effective_from for one in passages)
-    return tuple(one for one in passages if one.audience == "customer" and one.in_force(day))
-
-
-def _open_to(passages: Sequence[Passage], language: Locale) -> NDArray[np.bool_]:
-    """Which of them a question in a language may be answered from: the other language only where this one has none."""
-    originals = [one.document_id.removesuffix(ENGLISH) for one in passages]
-    translated = {name for name, one in zip(originals, passages, strict=True) if one.language == language}
-    return np.array(
-        [one.language == language or name not in translated for name, one in zip(originals, passages, strict=True)]
-    )
+def _likely(probabilities: Floats, taxonomy: Taxonomy) -> dict[IntentId, float]:
+    """What a prediction carries of them."""
+    return {taxonomy.ids[place]: float(probabilities[place]) for place in np.argsort(-probabilities)[:_LIKELY]}
 
 
 def _run(lesson: _Lesson, rows: NDArray[np.intp], seed: int, after_epoch: Callable[[], None]) -> tuple[Floats, ...]:
